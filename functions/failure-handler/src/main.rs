@@ -1,0 +1,2 @@
+//! Entry point of `failure-handler`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Entry point of `order-updater`.
+fn main() {}

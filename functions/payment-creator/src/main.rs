@@ -1,0 +1,2 @@
+//! Entry point of `payment-creator`.
+fn main() {}

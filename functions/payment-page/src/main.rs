@@ -1,0 +1,2 @@
+//! Entry point of `payment-page`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Entry point of `payment-recorder`.
+fn main() {}

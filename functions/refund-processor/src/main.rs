@@ -1,0 +1,2 @@
+//! Entry point of `refund-processor`.
+fn main() {}

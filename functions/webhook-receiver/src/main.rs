@@ -1,0 +1,2 @@
+//! Entry point of `webhook-receiver`.
+fn main() {}

@@ -1,0 +1,6 @@
+//! HTTP clients of other people's systems, all over the one seam in [`http`].
+
+pub mod checkout;
+pub mod http;
+pub mod notice;
+pub mod stripe;
