@@ -1,1 +1,180 @@
-//! queue
+//! Queue messages: hints and wakes, and nothing that decides about money.
+//!
+//! Invariant: a message carries ids, a type and a hash; no name, address, card or secret.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::{Function, OrderKey};
+
+/// The work queues. Each has a dead letter queue beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Queue {
+    /// To payment-creator.
+    Orders,
+    /// To payment-recorder.
+    Payments,
+    /// To refund-processor.
+    Refunds,
+    /// To failure-handler.
+    Failures,
+    /// To order-updater.
+    OrderUpdates,
+    /// To notifier.
+    Notifications,
+}
+
+impl Queue {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Orders,
+        Self::Payments,
+        Self::Refunds,
+        Self::Failures,
+        Self::OrderUpdates,
+        Self::Notifications,
+    ];
+
+    /// Its name in configuration, template and command line, e.g. `order-updates`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Orders => "orders",
+            Self::Payments => "payments",
+            Self::Refunds => "refunds",
+            Self::Failures => "failures",
+            Self::OrderUpdates => "order-updates",
+            Self::Notifications => "notifications",
+        }
+    }
+
+    /// The queue that wakes `owner`, for functions that have one.
+    pub const fn of(owner: Function) -> Option<Self> {
+        match owner {
+            Function::PaymentCreator => Some(Self::Orders),
+            Function::PaymentRecorder => Some(Self::Payments),
+            Function::RefundProcessor => Some(Self::Refunds),
+            Function::FailureHandler => Some(Self::Failures),
+            Function::OrderUpdater => Some(Self::OrderUpdates),
+            Function::Notifier => Some(Self::Notifications),
+            Function::WebhookReceiver
+            | Function::PaymentPage
+            | Function::Sweeper
+            | Function::Reconciler
+            | Function::Cli => None,
+        }
+    }
+
+    /// The function it feeds.
+    pub const fn owner(self) -> Function {
+        match self {
+            Self::Orders => Function::PaymentCreator,
+            Self::Payments => Function::PaymentRecorder,
+            Self::Refunds => Function::RefundProcessor,
+            Self::Failures => Function::FailureHandler,
+            Self::OrderUpdates => Function::OrderUpdater,
+            Self::Notifications => Function::Notifier,
+        }
+    }
+}
+
+/// Version of the message's shape. A reader refuses a higher one back to the queue.
+pub const MESSAGE_VERSION: u32 = 1;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// [`MESSAGE_VERSION`].
+    pub v: u32,
+    /// Correlation id: from the webhook to the write-back.
+    pub corr: String,
+    /// What to look at.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// What a message asks to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Body {
+    /// Look at this order's item: something of yours is due.
+    Wake {
+        /// The order.
+        order: OrderKey,
+    },
+    /// An order system says this order changed.
+    Order {
+        /// The source's name.
+        source: String,
+        /// The order system's id.
+        order_id: String,
+        /// The version the notice named, if it did: a read below it is a lagging replica.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<u64>,
+        /// Delivery id (`webhook-id`), or what the poll made up.
+        event: String,
+        /// SHA-256 of the raw body, hex.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
+    },
+    /// Stripe says something happened to this object.
+    Stripe(StripeHint),
+    /// Signed but unreadable.
+    Parked {
+        /// The source's name.
+        source: String,
+        /// Delivery or event id, if it could be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        event: Option<String>,
+        /// SHA-256 of the raw body, hex.
+        sha256: String,
+        /// Bytes of the raw body.
+        size: usize,
+        /// What could not be read.
+        reason: String,
+    },
+    /// A notice that belongs to no order (a reconciliation's summary).
+    Notice {
+        /// Sent once per key.
+        key: String,
+        /// What it says: ids, counts and amounts only.
+        data: BTreeMap<String, serde_json::Value>,
+    },
+}
+
+/// Ids of a Stripe event and of what it names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StripeHint {
+    /// The Stripe source's name.
+    pub source: String,
+    /// `evt_...`, or empty when the hint comes from a listing.
+    pub event: String,
+    /// The event's type, e.g. `payment_intent.succeeded`.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// `payment_intent`, `charge`, `refund`, `dispute`, `checkout.session`, ...
+    pub object_type: String,
+    /// The object's id.
+    pub object_id: String,
+    /// Ids the object names: `charge`, `payment_intent`, `customer`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refs: BTreeMap<String, String>,
+    /// Our metadata on the object: keys that begin with `tandem_`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// SHA-256 of the raw body, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+impl Message {
+    /// A wake of `order`'s owner.
+    pub fn wake(order: OrderKey, corr: &str) -> Self {
+        Self { v: MESSAGE_VERSION, corr: corr.to_owned(), body: Body::Wake { order } }
+    }
+    /// Any body.
+    pub fn new(corr: &str, body: Body) -> Self {
+        Self { v: MESSAGE_VERSION, corr: corr.to_owned(), body }
+    }
+}
