@@ -2,8 +2,13 @@
 //!
 //! Nothing here does I/O, reads a clock, the environment or randomness: time comes in as an argument.
 
+pub mod explain;
+pub mod fact;
 pub mod ids;
 pub mod money;
 pub mod order;
+pub mod plan;
 pub mod policy;
+pub mod state;
 pub mod time;
+pub mod view;

@@ -22,6 +22,8 @@ pub struct Policy {
     pub page: PagePolicy,
     /// Limits and nets.
     pub limits: Limits,
+    /// Notices have somewhere to go.
+    pub notify: bool,
 }
 
 /// What happens after an off-session payment failed. Each ladder holds the wait before the next try.
@@ -166,7 +168,7 @@ impl Default for Limits {
             unknown_case_after: Seconds::hours(24),
             write_back_case_after: Seconds::hours(24),
             observe_open_attempt: Seconds::hours(6),
-            facts_max: 1_000,
+            facts_max: 500,
         }
     }
 }

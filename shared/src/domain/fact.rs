@@ -1,0 +1,651 @@
+//! Facts: what was seen, decided and done, in the order in which it was committed. They are the audit.
+//!
+//! Invariant: facts are only ever added; each carries the hash of the one before it, so an edit breaks the chain.
+//! No fact holds a name, an address, a card number or a secret.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::ids::Function;
+use super::money::Currency;
+use super::order::{CaptureMode, Collection, Order, OrderStatus, PaymentEcho, RefundRequest, ReportedRefund};
+use super::policy::decline::{Decline, DeclineClass};
+use super::time::UnixTime;
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// `{commit token}.{n}`: tells a lost answer of our own commit from somebody else's.
+    pub id: String,
+    /// When it was committed.
+    pub at: UnixTime,
+    /// `payment-creator/0.1.0`.
+    pub by: String,
+    /// Correlation id of what led here.
+    pub corr: String,
+    /// The event or delivery that hinted at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The named reason.
+    pub why: String,
+    /// Hash of the policy in force.
+    pub policy: String,
+    /// Hash of the fact before it, as stored; empty for the first.
+    pub prev: String,
+    /// What it says.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// A fact with the exact text that is stored, over which hashes run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFact {
+    /// The JSON text as stored.
+    pub raw: String,
+    /// The parsed fact.
+    pub fact: Fact,
+}
+
+/// Hash of a stored fact: 32 hex digits of SHA-256.
+pub fn hash_of(raw: &str) -> String {
+    let mut digest = hex::encode(Sha256::digest(raw.as_bytes()));
+    digest.truncate(32);
+    digest
+}
+
+impl StoredFact {
+    /// Parses stored text. A kind that a newer build wrote becomes [`What::Unknown`]; its text is kept.
+    pub fn parse(raw: String) -> Result<Self, serde_json::Error> {
+        let fact = match serde_json::from_str::<Fact>(&raw) {
+            Ok(fact) => fact,
+            Err(error) => {
+                let mut value: serde_json::Value = serde_json::from_str(&raw)?;
+                let Some(object) = value.as_object_mut() else { return Err(error) };
+                let kind = object.get("kind").and_then(|k| k.as_str()).unwrap_or("?").to_owned();
+                object.insert("kind".to_owned(), "unknown".into());
+                object.insert("was".to_owned(), kind.into());
+                serde_json::from_value(value)?
+            }
+        };
+        Ok(Self { raw, fact })
+    }
+}
+
+/// The first break of the chain, as the index of the fact that does not fit, if there is one.
+pub fn chain_break<'a>(facts: impl IntoIterator<Item = &'a StoredFact>, before: &str) -> Option<usize> {
+    let mut prev = before.to_owned();
+    for (i, stored) in facts.into_iter().enumerate() {
+        if stored.fact.prev != prev {
+            return Some(i);
+        }
+        prev = hash_of(&stored.raw);
+    }
+    None
+}
+
+/// What a fact says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    /// The order as its system showed it.
+    OrderSeen(Box<OrderView>),
+    /// The stable link's token of this order.
+    PayToken {
+        /// Unguessable.
+        token: String,
+    },
+    /// The buyer's Stripe customer.
+    CustomerLinked {
+        /// `cus_...`
+        customer: String,
+    },
+    /// The saved payment method that off-session payments use, as Stripe showed it.
+    MethodSeen {
+        /// `pm_...`, or none.
+        method: Option<String>,
+        /// The card's fingerprint.
+        fingerprint: Option<String>,
+    },
+    /// A Checkout Session.
+    SessionSeen(SessionView),
+    /// A PaymentIntent.
+    IntentSeen(IntentView),
+    /// A Charge.
+    ChargeSeen(ChargeView),
+    /// A Refund.
+    RefundSeen(RefundView),
+    /// A Dispute.
+    DisputeSeen(DisputeView),
+    /// An effect is about to be carried out.
+    Claimed {
+        /// The effect's key, e.g. `session:1`.
+        effect: String,
+        /// Generation of its idempotency key.
+        generation: u32,
+        /// What it does.
+        terms: Terms,
+    },
+    /// An effect came to its end.
+    Outcome {
+        /// The effect's key.
+        effect: String,
+        /// The generation that ended.
+        generation: u32,
+        /// How.
+        result: EffectResult,
+    },
+    /// Somebody wants money back.
+    RefundRequested {
+        /// Our id of the request; unique within the order.
+        request: String,
+        /// ISO minor units.
+        amount: i64,
+        /// The charge it is meant for, when only one fits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        charge: Option<String>,
+        /// Where it comes from.
+        origin: Origin,
+        /// Who, for operators.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by_name: Option<String>,
+        /// In words.
+        text: String,
+    },
+    /// A decision that is left to people.
+    CaseOpened {
+        /// Unique within the order.
+        case: String,
+        /// Its kind.
+        case_kind: CaseKind,
+        /// In words: what happened and what to decide.
+        text: String,
+    },
+    /// A person decided.
+    CaseDecided {
+        /// The case.
+        case: String,
+        /// Approve or deny.
+        decision: Decision,
+        /// Name given with `--by`.
+        by_name: String,
+        /// The caller's ARN on a deployed stack.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arn: Option<String>,
+    },
+    /// What the case was about is gone.
+    CaseLapsed {
+        /// The case.
+        case: String,
+    },
+    /// One confirmation on a card was asked for.
+    CardBudget {
+        /// The attempt.
+        attempt: u32,
+        /// The try within it.
+        try_no: u32,
+        /// Whether the card's budget allows it.
+        granted: bool,
+        /// If not, when it may.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_at: Option<UnixTime>,
+    },
+    /// The next try of a failed payment.
+    RetryScheduled {
+        /// The attempt that failed.
+        attempt: u32,
+        /// The try to come, counted over the order.
+        try_no: u32,
+        /// When.
+        due: UnixTime,
+        /// Why it may be tried again.
+        class: DeclineClass,
+    },
+    /// No more tries.
+    GaveUp {
+        /// Class of the last decline.
+        class: DeclineClass,
+    },
+    /// The buyer pressed the button of the stable link.
+    BuyerAsked,
+    /// The order system acknowledged our view.
+    ViewTold {
+        /// Its version.
+        version: u64,
+    },
+    /// A write-back or a notice failed in a way that repeating will not mend.
+    TellFailed {
+        /// `tell` or `notice:...`.
+        effect: String,
+        /// What the other side said: a status code, never a body.
+        detail: String,
+    },
+    /// A notice went out.
+    Noticed {
+        /// Its key.
+        key: String,
+    },
+    /// A kind that this build does not know.
+    Unknown {
+        /// The kind as written.
+        was: String,
+    },
+}
+
+/// What is kept of an order: no contact data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderView {
+    /// What people call it.
+    pub number: String,
+    /// Its status.
+    pub status: OrderStatus,
+    /// ISO 4217.
+    pub currency: Currency,
+    /// ISO minor units.
+    pub total: i64,
+    /// The shop's customer id; none for a guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// How it is paid.
+    pub collection: Collection,
+    /// When money is taken.
+    pub capture: CaptureMode,
+    /// Due first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deposit: Option<i64>,
+    /// When the rest is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance_due_at: Option<UnixTime>,
+    /// Refunds asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refund_requests: Vec<RefundRequest>,
+    /// Refunds the system reports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<ReportedRefund>,
+    /// Where the buyer returns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_url: Option<String>,
+    /// Hash of the lines.
+    pub items_hash: String,
+    /// What it says we told it, when that differs from what we told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub echo: Option<PaymentEcho>,
+    /// The order system's version at this sight.
+    pub version: u64,
+}
+
+impl OrderView {
+    /// What is kept of `order`.
+    pub fn of(order: &Order) -> Self {
+        let items = serde_json::to_string(&order.items).unwrap_or_default();
+        Self {
+            number: order.number.clone(),
+            status: order.status.clone(),
+            currency: order.currency,
+            total: order.total,
+            customer: order.customer.as_ref().and_then(|c| c.id.clone()),
+            collection: order.collection,
+            capture: order.capture,
+            deposit: order.deposit,
+            balance_due_at: order.balance_due_at,
+            refund_requests: order.refund_requests.clone(),
+            // Records that carry our request id are our own write-back.
+            refunds: order.refunds.iter().filter(|r| r.request.is_none()).cloned().collect(),
+            return_url: order.return_url.clone(),
+            items_hash: hash_of(&items),
+            echo: order.payment.clone(),
+            version: order.version,
+        }
+    }
+
+    /// Equal in everything that matters: what we write ourselves (version, echo) is left out.
+    pub fn same_as(&self, other: &Self) -> bool {
+        let plain = |v: &Self| Self { version: 0, echo: None, ..v.clone() };
+        plain(self) == plain(other)
+    }
+
+    /// Hash of what a payment attempt depends on; a refused creation is tried again only when it changes.
+    pub fn fingerprint(&self) -> String {
+        hash_of(&format!(
+            "{}|{}|{:?}|{:?}|{:?}|{:?}|{}",
+            self.currency,
+            self.total,
+            self.customer,
+            self.collection,
+            self.capture,
+            self.deposit,
+            self.items_hash
+        ))
+    }
+}
+
+/// A Checkout Session as Stripe showed it. Amounts as Stripe's integers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionView {
+    /// `cs_...`
+    pub id: String,
+    /// `tandem_attempt` of its metadata.
+    pub attempt: u32,
+    /// `open`, `complete`, `expired`.
+    pub status: String,
+    /// `paid`, `unpaid`, `no_payment_required`.
+    pub payment_status: String,
+    /// Its intent, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
+    /// Where the buyer pays, while open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// When Stripe closes it.
+    pub expires_at: UnixTime,
+}
+
+/// A PaymentIntent as Stripe showed it. Amounts are Stripe's integers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentView {
+    /// `pi_...`
+    pub id: String,
+    /// `tandem_attempt` of its metadata; 0 when it carries none.
+    pub attempt: u32,
+    /// Stripe's status word.
+    pub status: String,
+    /// Stripe's integer.
+    pub amount: i64,
+    /// Capturable now.
+    pub amount_capturable: i64,
+    /// Captured so far.
+    pub amount_received: i64,
+    /// Its currency.
+    pub currency: Currency,
+    /// Its newest charge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_charge: Option<String>,
+    /// Why it was canceled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancellation_reason: Option<String>,
+    /// The last decline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decline: Option<Decline>,
+    /// A Radar review is open or was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<String>,
+}
+
+/// A Charge as Stripe showed it. Amounts are Stripe's integers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChargeView {
+    /// `ch_...` or `py_...`
+    pub id: String,
+    /// Its intent.
+    pub intent: String,
+    /// `succeeded`, `pending`, `failed`.
+    pub status: String,
+    /// Authorised.
+    pub amount: i64,
+    /// Taken.
+    pub amount_captured: i64,
+    /// Cumulative, releases included.
+    pub amount_refunded: i64,
+    /// Its currency.
+    pub currency: Currency,
+    /// Money was taken.
+    pub captured: bool,
+    /// A dispute was opened.
+    pub disputed: bool,
+    /// The authorisation's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture_before: Option<UnixTime>,
+    /// The card, for budgets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Its decline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decline: Option<Decline>,
+    /// When Stripe made it.
+    pub created: UnixTime,
+}
+
+/// A Refund as Stripe showed it. Amounts are Stripe's integers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundView {
+    /// `re_...`
+    pub id: String,
+    /// Its charge.
+    pub charge: String,
+    /// Stripe's integer.
+    pub amount: i64,
+    /// Its currency.
+    pub currency: Currency,
+    /// `pending`, `requires_action`, `succeeded`, `failed`, `canceled`.
+    pub status: String,
+    /// `tandem_request` of its metadata.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Stripe's reason; `expired_uncaptured_charge` is a release, not a refund.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<String>,
+}
+
+impl RefundView {
+    /// Money is on its way back, or there.
+    pub fn counts(&self) -> bool {
+        !matches!(self.status.as_str(), "failed" | "canceled")
+            && self.reason.as_deref() != Some("expired_uncaptured_charge")
+    }
+}
+
+/// A Dispute as Stripe showed it. Amounts are Stripe's integers in the dispute's own currency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisputeView {
+    /// `du_...` or `dp_...`
+    pub id: String,
+    /// Its charge.
+    pub charge: String,
+    /// Disputed.
+    pub amount: i64,
+    /// May differ from the charge's.
+    pub currency: Currency,
+    /// Stripe's status word.
+    pub status: String,
+    /// Stripe's reason word.
+    pub reason: String,
+    /// Evidence is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_by: Option<UnixTime>,
+}
+
+impl DisputeView {
+    /// An inquiry moves no money.
+    pub fn is_inquiry(&self) -> bool {
+        self.status.starts_with("warning_")
+    }
+    /// Money is withdrawn and the end is open. An unknown status counts as open.
+    pub fn is_open(&self) -> bool {
+        !self.is_inquiry() && !matches!(self.status.as_str(), "won" | "lost" | "prevented")
+    }
+    /// The money is gone. `prevented` ends in a refund through the prevention programme.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.status.as_str(), "lost" | "prevented")
+    }
+}
+
+/// What an effect does: enough to judge its result and to find it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Terms {
+    /// Make a Checkout Session.
+    CreateSession {
+        /// The attempt.
+        attempt: u32,
+        /// ISO minor units.
+        amount: i64,
+        /// Its currency.
+        currency: Currency,
+        /// The order's fingerprint.
+        fingerprint: String,
+    },
+    /// Make an unconfirmed PaymentIntent.
+    CreateIntent {
+        /// The attempt.
+        attempt: u32,
+        /// ISO minor units.
+        amount: i64,
+        /// Its currency.
+        currency: Currency,
+        /// The order's fingerprint.
+        fingerprint: String,
+        /// The saved method.
+        method: String,
+        /// The card's fingerprint.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        card: Option<String>,
+    },
+    /// Confirm the stored intent off-session.
+    Confirm {
+        /// The attempt.
+        attempt: u32,
+        /// The try, counted over the order.
+        try_no: u32,
+        /// The stored intent.
+        intent: String,
+        /// The saved method.
+        method: String,
+    },
+    /// Cancel an intent.
+    CancelIntent {
+        /// The attempt.
+        attempt: u32,
+        /// The stored intent.
+        intent: String,
+    },
+    /// Expire a session.
+    ExpireSession {
+        /// The attempt.
+        attempt: u32,
+        /// The stored session.
+        session: String,
+    },
+    /// Capture.
+    Capture {
+        /// The attempt.
+        attempt: u32,
+        /// The stored intent.
+        intent: String,
+        /// Stripe's integer.
+        amount_stripe: i64,
+    },
+    /// Refund.
+    Refund {
+        /// The request.
+        request: String,
+        /// The charge.
+        charge: String,
+        /// Stripe's integer.
+        amount_stripe: i64,
+    },
+    /// Write our view back to the order system.
+    Tell {
+        /// Its version.
+        version: u64,
+    },
+    /// Send a notice.
+    Notice {
+        /// Its key.
+        key: String,
+    },
+}
+
+/// How an effect ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum EffectResult {
+    /// Carried out.
+    Done {
+        /// The object made or changed.
+        object: String,
+    },
+    /// Surely not carried out.
+    Refused {
+        /// Stripe's error code, or ours.
+        code: String,
+        /// For a payment: why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decline: Option<Decline>,
+    },
+    /// The key's generation ended without an object; the next generation may be sent.
+    Rolled,
+}
+
+/// Where a refund request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The order system's `refund_requests[]`.
+    Shop,
+    /// A refund the order system reported and a person approved.
+    Reported,
+    /// An operator.
+    Operator,
+    /// The cancellation policy.
+    Cancellation,
+    /// More was captured than is owed.
+    Excess,
+}
+
+/// What a case is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseKind {
+    /// A refund needs approval.
+    RefundApproval,
+    /// A refund cannot be made as asked.
+    RefundImpossible,
+    /// An unexplained refund of the same amount exists.
+    RefundTwin,
+    /// A refund failed after it was made.
+    RefundFailed,
+    /// The order system reports a refund that Stripe does not know.
+    ReportedRefund,
+    /// More captured than owed.
+    Excess,
+    /// A dispute.
+    Dispute,
+    /// Stripe refused to create a payment.
+    CreationRefused,
+    /// An authorisation is about to end.
+    Uncaptured,
+    /// Two observations cannot both be true.
+    Contradiction,
+    /// An outcome stays unknown.
+    Unknown,
+    /// The order system's copy differs from what it acknowledged, or it refuses our write.
+    WriteBack,
+    /// An order status this build does not know.
+    OrderStatus,
+    /// Too many facts.
+    Limit,
+}
+
+impl CaseKind {
+    /// The word stored in the index.
+    pub fn name(self) -> String {
+        serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+}
+
+/// A person's decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Do what the case proposes.
+    Approve,
+    /// Leave it; close the case.
+    Deny,
+}
+
+/// `payment-creator/0.1.0`.
+pub fn stamp(function: Function) -> String {
+    format!("{}/{}", function.name(), env!("CARGO_PKG_VERSION"))
+}

@@ -1,0 +1,212 @@
+//! The plan: the only place that decides anything about money. `plan(state, policy, now)` is a pure function.
+//!
+//! Invariants: never a charge beyond what is due, a refund beyond what a charge holds, or a second payable attempt;
+//! an effect that is claimed is never planned again, only settled.
+
+mod attempts;
+mod cases;
+mod ladder;
+mod reason;
+mod refunds;
+mod tell;
+
+pub use self::reason::Reason;
+use super::fact::{CaseKind, Terms, What};
+use super::ids::Function;
+use super::money::Currency;
+use super::policy::Policy;
+use super::state::State;
+use super::time::{Seconds, UnixTime};
+
+/// One thing to do, by one function, not before `at`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// Whose it is. `None`: a record that any function commits with what it saw.
+    pub owner: Option<Function>,
+    /// Not before.
+    pub at: UnixTime,
+    /// Why.
+    pub reason: Reason,
+    /// What.
+    pub what: Do,
+}
+
+/// What an action does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Do {
+    /// Make a Checkout Session for `amount` ISO minor units.
+    CreateSession {
+        /// The new attempt.
+        attempt: u32,
+        /// ISO minor units.
+        amount: i64,
+        /// Its currency.
+        currency: Currency,
+        /// Life of the session.
+        ttl: Seconds,
+        /// Authorise only.
+        manual_capture: bool,
+        /// Save the method for later.
+        save_method: bool,
+        /// The order's fingerprint.
+        fingerprint: String,
+    },
+    /// Make an unconfirmed intent on a saved method.
+    CreateIntent {
+        /// The new attempt.
+        attempt: u32,
+        /// ISO minor units.
+        amount: i64,
+        /// Its currency.
+        currency: Currency,
+        /// The method.
+        method: String,
+        /// The card's fingerprint.
+        card: Option<String>,
+        /// Authorise only.
+        manual_capture: bool,
+        /// The order's fingerprint.
+        fingerprint: String,
+    },
+    /// Carry out an effect whose terms say all.
+    Effect {
+        /// Its key.
+        effect: String,
+        /// Its terms.
+        terms: Terms,
+    },
+    /// Ask for a place in the card's budget.
+    ReserveCard {
+        /// The attempt.
+        attempt: u32,
+        /// The try.
+        try_no: u32,
+        /// The card.
+        card: String,
+    },
+    /// Commit a fact; nothing outside changes.
+    Record(Box<What>),
+    /// Commit the fact of a scheduled retry and set its timer.
+    Schedule(Box<What>),
+    /// Settle a claim past its deadline.
+    Settle {
+        /// The effect.
+        effect: String,
+    },
+    /// Look at the order in its system.
+    LookAtOrder,
+    /// Look at an attempt at Stripe.
+    LookAtAttempt {
+        /// The attempt.
+        attempt: u32,
+    },
+}
+
+impl Action {
+    /// Whether it may be done now.
+    pub fn ready(&self, now: UnixTime) -> bool {
+        self.at <= now
+    }
+    /// Whether it only adds facts.
+    pub fn is_record(&self) -> bool {
+        matches!(self.what, Do::Record(_) | Do::Schedule(_))
+    }
+}
+
+/// The plan under construction.
+struct Draft<'a> {
+    state: &'a State,
+    policy: &'a Policy,
+    now: UnixTime,
+    actions: Vec<Action>,
+}
+
+impl Draft<'_> {
+    fn push(&mut self, owner: Function, at: UnixTime, reason: Reason, what: Do) {
+        self.actions.push(Action { owner: Some(owner), at, reason, what });
+    }
+
+    fn record(&mut self, reason: Reason, what: What) {
+        self.actions.push(Action { owner: None, at: self.now, reason, what: Do::Record(Box::new(what)) });
+    }
+
+    /// Plans an effect unless it is claimed already.
+    fn effect(&mut self, owner: Function, at: UnixTime, reason: Reason, effect: String, terms: Terms) {
+        if !self.state.claims.contains_key(&effect) {
+            self.push(owner, at, reason, Do::Effect { effect, terms });
+        }
+    }
+
+    /// Opens a case once.
+    fn case(&mut self, case: String, kind: CaseKind, text: String) {
+        if !self.state.cases.contains_key(&case) {
+            self.record(Reason::PersonDecides, What::CaseOpened { case, case_kind: kind, text });
+        }
+    }
+
+    /// Withdraws an open case whose cause is gone.
+    fn lapse(&mut self, case: &str, reason: Reason) {
+        if self.state.case_open(case) {
+            self.record(reason, What::CaseLapsed { case: case.to_owned() });
+        }
+    }
+}
+
+/// What is to be done about an order, and why.
+pub fn plan(state: &State, policy: &Policy, now: UnixTime) -> Vec<Action> {
+    let mut draft = Draft { state, policy, now, actions: Vec::new() };
+    draft.settle();
+    if state.facts == 0 {
+        return draft.actions;
+    }
+    if state.facts >= u64::from(policy.limits.facts_max) {
+        let text = format!("{} facts: something goes in circles; look at the timeline", state.facts);
+        draft.case("limit".into(), CaseKind::Limit, text);
+        return draft.actions;
+    }
+    draft.attempts();
+    draft.refunds();
+    draft.cases();
+    draft.tell();
+    draft.notices();
+    draft.actions
+}
+
+impl Draft<'_> {
+    /// Claims past their deadline go to their next owner; an outcome unknown for too long becomes a case.
+    fn settle(&mut self) {
+        for claim in self.state.claims.values() {
+            self.actions.push(Action {
+                owner: Some(claim.by),
+                at: claim.deadline,
+                reason: Reason::ClaimUnsettled,
+                what: Do::Settle { effect: claim.effect.clone() },
+            });
+            let case = format!("unknown:{}", claim.effect);
+            let too_old =
+                claim.unknown_since.is_some_and(|t| t + self.policy.limits.unknown_case_after <= self.now);
+            if too_old && !self.state.cases.contains_key(&case) {
+                let text = format!(
+                    "the outcome of {} is unknown since {}; it is looked up again and again, never repeated blindly",
+                    claim.effect,
+                    claim.unknown_since.unwrap_or_default()
+                );
+                self.actions.push(Action {
+                    owner: None,
+                    at: self.now,
+                    reason: Reason::PersonDecides,
+                    what: Do::Record(Box::new(What::CaseOpened { case, case_kind: CaseKind::Unknown, text })),
+                });
+            }
+        }
+    }
+}
+
+/// When somebody should look at the order again: the earliest action. `None`: nothing is open.
+/// Work that is ready now and belongs to others is given `grace` before the sweeper hints at it again.
+pub fn due_at(actions: &[Action], now: UnixTime, grace: Seconds) -> Option<UnixTime> {
+    actions.iter().map(|a| if a.ready(now) { now + grace } else { a.at }).min()
+}
+
+#[cfg(test)]
+mod tests;

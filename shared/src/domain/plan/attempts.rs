@@ -1,0 +1,309 @@
+//! Attempts: when one is made, closed, captured or looked at again.
+
+use super::{Do, Draft, Reason};
+use crate::domain::fact::{CaseKind, Decision, OrderView, Terms};
+use crate::domain::ids::Function;
+use crate::domain::order::{CaptureMode, Collection, OrderStatus};
+use crate::domain::policy::Uncaptured;
+use crate::domain::policy::decline::DeclineClass;
+use crate::domain::state::{Attempt, Phase, State};
+use crate::domain::time::{Seconds, UnixTime};
+
+/// What a new attempt depends on: the order's own terms and the customer link.
+fn fingerprint(state: &State, order: &OrderView) -> String {
+    let link = state.customer.as_deref().unwrap_or("-");
+    crate::domain::fact::hash_of(&format!("{}|{link}", order.fingerprint()))
+}
+
+impl Draft<'_> {
+    pub(super) fn attempts(&mut self) {
+        let Some(order) = self.state.order.clone() else {
+            self.push(Function::PaymentCreator, self.now, Reason::OrderNotSeen, Do::LookAtOrder);
+            return;
+        };
+        self.second_objects();
+        match self.state.live_attempt() {
+            Some((attempt, phase)) => {
+                let attempt = attempt.clone();
+                self.live(&order, &attempt, &phase);
+            }
+            None => self.new_attempt(&order),
+        }
+    }
+
+    /// Two objects of one attempt: only the stored one may stay payable.
+    fn second_objects(&mut self) {
+        let sessions: Vec<_> = self.state.sessions.values().cloned().collect();
+        for session in sessions.into_iter().filter(|s| s.status == "open") {
+            let stored = self.state.attempts.get(&session.attempt).and_then(|a| a.object.clone());
+            if stored.is_some_and(|id| id != session.id) {
+                self.close_session(
+                    Function::PaymentCreator,
+                    Reason::SecondObject,
+                    session.attempt,
+                    session.id,
+                );
+            }
+        }
+        let intents: Vec<_> = self.state.intents.values().cloned().collect();
+        for intent in intents.into_iter().filter(|i| i.status.starts_with("requires_")) {
+            let stored = self.state.attempts.get(&intent.attempt).filter(|a| a.off_session);
+            if stored.and_then(|a| a.object.clone()).is_some_and(|id| id != intent.id) {
+                self.close_intent(Function::PaymentCreator, Reason::SecondObject, intent.attempt, intent.id);
+            }
+        }
+    }
+
+    fn close_session(&mut self, owner: Function, reason: Reason, attempt: u32, session: String) {
+        let terms = Terms::ExpireSession { attempt, session: session.clone() };
+        self.effect(owner, self.now, reason, format!("expire:{session}"), terms);
+    }
+
+    fn close_intent(&mut self, owner: Function, reason: Reason, attempt: u32, intent: String) {
+        let terms = Terms::CancelIntent { attempt, intent: intent.clone() };
+        self.effect(owner, self.now, reason, format!("cancel:{intent}"), terms);
+    }
+
+    fn close(&mut self, owner: Function, reason: Reason, attempt: &Attempt) {
+        let Some(object) = attempt.object.clone() else { return };
+        if attempt.off_session {
+            self.close_intent(owner, reason, attempt.n, object);
+        } else {
+            self.close_session(owner, reason, attempt.n, object);
+        }
+    }
+
+    fn live(&mut self, order: &OrderView, attempt: &Attempt, phase: &Phase) {
+        match phase {
+            Phase::Creating => {
+                // A claim is settled by its owner; without one (a table restored to yesterday) the same attempt is
+                // looked for before anything is made.
+                if !self.state.claims.contains_key(&attempt.creation()) {
+                    let look = Do::LookAtAttempt { attempt: attempt.n };
+                    self.push(Function::PaymentRecorder, self.now, Reason::NotSeenSince, look);
+                }
+            }
+            Phase::Unseen => {
+                let look = Do::LookAtAttempt { attempt: attempt.n };
+                self.push(Function::PaymentRecorder, self.now, Reason::NotSeenSince, look);
+            }
+            Phase::Processing => self.look_later(attempt),
+            Phase::Authorized => self.authorised(order, attempt),
+            Phase::Open => self.open(order, attempt),
+            Phase::Refused(_) | Phase::Paid | Phase::Dead => {}
+        }
+    }
+
+    fn look_later(&mut self, attempt: &Attempt) {
+        let mut at = self.state.last_at + self.policy.limits.observe_open_attempt;
+        if let Some(session) = attempt.object.as_ref().and_then(|id| self.state.sessions.get(id)) {
+            // Stripe closes it at `expires_at`; a minute later it should have told us.
+            let closes = session.expires_at + Seconds::minutes(1);
+            at = if session.expires_at > self.state.last_at { at.min(closes) } else { at };
+        }
+        let look = Do::LookAtAttempt { attempt: attempt.n };
+        self.push(Function::PaymentRecorder, at, Reason::NotSeenSince, look);
+    }
+
+    /// Why an open attempt must be closed, if it must.
+    fn misfit(&self, order: &OrderView, attempt: &Attempt) -> Option<Reason> {
+        if order.status == OrderStatus::Cancelled {
+            return Some(Reason::OrderCancelled);
+        }
+        if order.collection == Collection::None {
+            return Some(Reason::NotCollected);
+        }
+        let due = self.state.due(self.now);
+        if due == 0 {
+            return Some(Reason::NothingDue);
+        }
+        (attempt.amount != due || attempt.currency != order.currency).then_some(Reason::AmountChanged)
+    }
+
+    fn open(&mut self, order: &OrderView, attempt: &Attempt) {
+        let confirming = self.state.claims.keys().any(|k| k.starts_with(&format!("confirm:{}:", attempt.n)));
+        if confirming {
+            return;
+        }
+        if let Some(reason) = self.misfit(order, attempt) {
+            self.close(Function::PaymentCreator, reason, attempt);
+        } else if attempt.off_session && self.buyer_waits() {
+            self.close(Function::PaymentPage, Reason::BuyerPaysOnPage, attempt);
+        } else if attempt.off_session {
+            self.climb(attempt);
+            self.look_later(attempt);
+        } else {
+            self.look_later(attempt);
+        }
+    }
+
+    /// The buyer asked for a page after the last attempt was made.
+    pub(super) fn buyer_waits(&self) -> bool {
+        self.state.buyer_asked.is_some_and(|(number, _)| number > self.state.last_creation)
+    }
+
+    fn new_attempt(&mut self, order: &OrderView) {
+        let known = matches!(order.status, OrderStatus::Open | OrderStatus::Fulfilled);
+        if !known || order.collection == Collection::None {
+            return;
+        }
+        let (due, at) = match (self.state.due(self.now), order.balance_due_at) {
+            (0, Some(later)) if later > self.now => (self.state.due(later), later),
+            (due, _) => (due, self.now),
+        };
+        if due == 0 || !self.state.contradictions.is_empty() {
+            return;
+        }
+        let last = self.state.last_attempt();
+        let print = fingerprint(self.state, order);
+        if let Some(refused) = last.filter(|a| matches!(self.state.phase(a), Phase::Refused(_))) {
+            let again = self.state.decision(&format!("refused:{}", refused.n)) == Some(Decision::Approve);
+            if refused.fingerprint == print && !again {
+                return;
+            }
+        }
+        let n = last.map_or(0, |a| a.n) + 1;
+        let paid_before = last.is_some_and(|a| self.state.phase(a) == Phase::Paid);
+        let closed_by_us = last
+            .and_then(|a| a.closed_for.as_deref())
+            .is_some_and(|why| why != Reason::BuyerPaysOnPage.name() && why != Reason::GaveUp.name());
+        let refused = last.is_some_and(|a| matches!(self.state.phase(a), Phase::Refused(_)));
+        let fresh = last.is_none() || paid_before || closed_by_us || refused;
+        if let Some(when) = self.off_session_at(order, fresh, at) {
+            let Some((Some(method), card)) = self.state.method.clone() else { return };
+            let make = Do::CreateIntent {
+                attempt: n,
+                amount: due,
+                currency: order.currency,
+                method,
+                card,
+                manual_capture: order.capture == CaptureMode::OnFulfilment,
+                fingerprint: print,
+            };
+            let reason = if paid_before { Reason::BalanceDue } else { Reason::SavedMethod };
+            self.push(Function::PaymentCreator, when, reason, make);
+            return;
+        }
+        let (owner, reason) = match (self.buyer_waits(), fresh) {
+            (true, _) => (Function::PaymentPage, Reason::BuyerAsked),
+            (false, true) if paid_before => (Function::PaymentCreator, Reason::BalanceDue),
+            (false, true) if closed_by_us => (Function::PaymentCreator, Reason::AmountChanged),
+            (false, true) => (Function::PaymentCreator, Reason::FirstSession),
+            (false, false) => return self.notices_while_waiting(),
+        };
+        if owner == Function::PaymentPage && self.sessions_today() >= self.policy.page.sessions_per_day_max {
+            return;
+        }
+        self.push(owner, at, reason, self.session(order, n, due, print));
+    }
+
+    fn session(&self, order: &OrderView, attempt: u32, amount: i64, fingerprint: String) -> Do {
+        let in_ladder = !self.state.failures.is_empty();
+        let page = &self.policy.page;
+        Do::CreateSession {
+            attempt,
+            amount,
+            currency: order.currency,
+            ttl: if in_ladder { page.session_ttl_in_ladder } else { page.session_ttl },
+            manual_capture: order.capture == CaptureMode::OnFulfilment,
+            save_method: page.save_method && self.state.customer.is_some(),
+            fingerprint,
+        }
+    }
+
+    /// Sessions made in the last 24 hours.
+    fn sessions_today(&self) -> u32 {
+        let since = self.now - Seconds::days(1);
+        u32::try_from(self.state.session_times.iter().filter(|t| **t > since).count()).unwrap_or(u32::MAX)
+    }
+
+    /// When an off-session attempt may be made instead of a page: at once for a fresh one, at the retry's time
+    /// while the ladder runs, never while the buyer waits or can alone help.
+    fn off_session_at(&self, order: &OrderView, fresh: bool, at: UnixTime) -> Option<UnixTime> {
+        let has_method = matches!(self.state.method, Some((Some(_), _)));
+        if order.collection != Collection::Automatic || !has_method || self.buyer_waits() || self.gave_up() {
+            return None;
+        }
+        match self.current_failures().last() {
+            None => fresh.then_some(at),
+            Some(failure) if matches!(failure.class, DeclineClass::Soft | DeclineClass::Technical) => {
+                self.state.retries.get(&(self.state.tries + 1)).copied()
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// The session expired and only the buyer makes the next: the ladder's end is still watched.
+    fn notices_while_waiting(&mut self) {
+        self.watch_give_up();
+    }
+
+    /// Capture on fulfilment or at once; before the authorisation ends the policy decides.
+    fn authorised(&mut self, order: &OrderView, attempt: &Attempt) {
+        let Some(intent) = self.state.intent_of(attempt).cloned() else { return };
+        let case = format!("uncaptured:{}", intent.id);
+        if order.status == OrderStatus::Cancelled {
+            let owner = Function::PaymentRecorder;
+            self.lapse(&case, Reason::CauseGone);
+            return self.close_intent(owner, Reason::OrderCancelled, attempt.n, intent.id);
+        }
+        let full = intent.amount_capturable;
+        let wanted = crate::domain::money::Money::new(self.state.due(self.now), order.currency)
+            .to_stripe()
+            .unwrap_or(full);
+        let amount_stripe = wanted.min(full);
+        if amount_stripe == 0 {
+            return self.close_intent(Function::PaymentRecorder, Reason::NothingDue, attempt.n, intent.id);
+        }
+        let capture = |draft: &mut Self, at, reason| {
+            let terms = Terms::Capture { attempt: attempt.n, intent: intent.id.clone(), amount_stripe };
+            draft.effect(Function::PaymentRecorder, at, reason, format!("capture:{}", intent.id), terms);
+        };
+        if order.status == OrderStatus::OnHold {
+            return self.look_later(attempt);
+        }
+        if order.capture == CaptureMode::AtOnce {
+            return capture(self, self.now, Reason::CaptureAtOnce);
+        }
+        if order.status == OrderStatus::Fulfilled {
+            self.lapse(&case, Reason::CauseGone);
+            return capture(self, self.now, Reason::Fulfilled);
+        }
+        match self.state.decision(&case) {
+            Some(Decision::Approve) => return capture(self, self.now, Reason::PersonApproved),
+            Some(Decision::Deny) => {
+                let (owner, reason) = (Function::PaymentRecorder, Reason::PersonDenied);
+                return self.close_intent(owner, reason, attempt.n, intent.id);
+            }
+            None => {}
+        }
+        let ends = intent
+            .latest_charge
+            .as_ref()
+            .and_then(|c| self.state.charges.get(c))
+            .and_then(|c| c.capture_before)
+            // Stripe's default for an uncaptured intent: 7 days.
+            .unwrap_or(attempt.claimed_at + Seconds::days(7));
+        let decide_at = ends - self.policy.capture.lead;
+        match self.policy.capture.uncaptured {
+            Uncaptured::Capture => capture(self, decide_at, Reason::AuthorisationEnds),
+            Uncaptured::Release => {
+                let terms = Terms::CancelIntent { attempt: attempt.n, intent: intent.id.clone() };
+                let effect = format!("cancel:{}", intent.id);
+                self.effect(Function::PaymentRecorder, decide_at, Reason::AuthorisationEnds, effect, terms);
+            }
+            Uncaptured::Case if decide_at <= self.now => {
+                let text = format!(
+                    "{} is authorised until {ends} and the order is not fulfilled: approve to capture, deny to release",
+                    intent.id
+                );
+                self.case(case, CaseKind::Uncaptured, text);
+                self.look_later(attempt);
+            }
+            Uncaptured::Case => {
+                let look = Do::LookAtAttempt { attempt: attempt.n };
+                self.push(Function::PaymentRecorder, decide_at, Reason::AuthorisationEnds, look);
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Refunds: requests become facts first, the policy or a person approves, and nothing is given back twice.
+
+use super::{Draft, Reason};
+use crate::domain::fact::{CaseKind, Decision, Origin, Terms, What};
+use crate::domain::ids::Function;
+use crate::domain::money::Money;
+use crate::domain::order::OrderStatus;
+use crate::domain::policy::Approval;
+use crate::domain::state::Request;
+
+impl Draft<'_> {
+    pub(super) fn refunds(&mut self) {
+        let Some(order) = self.state.order.clone() else { return };
+        if self.state.captured() > 0 {
+            for wanted in &order.refund_requests {
+                let id = format!("shop:{}", wanted.id);
+                if !self.state.requests.contains_key(&id) {
+                    let left = self.state.captured()
+                        - self.state.refunded()
+                        - self.state.asked()
+                        - self.state.lost();
+                    let amount = wanted.amount.unwrap_or(left.max(0));
+                    self.ask(id, amount, None, Origin::Shop, wanted.reason.clone(), Reason::RefundAsked);
+                }
+            }
+            if order.status == OrderStatus::Cancelled {
+                self.cancelled();
+            } else {
+                self.excess();
+            }
+        }
+        let requests: Vec<Request> = self.state.requests.values().cloned().collect();
+        for request in requests {
+            self.request(&request);
+        }
+    }
+
+    fn ask(
+        &mut self,
+        id: String,
+        amount: i64,
+        charge: Option<String>,
+        origin: Origin,
+        text: String,
+        why: Reason,
+    ) {
+        // Shops word reasons freely: what is kept is cut, and never reaches Stripe.
+        let text = text.chars().take(200).collect();
+        let fact = What::RefundRequested { request: id, amount, charge, origin, by_name: None, text };
+        self.actions.push(super::Action {
+            owner: Some(Function::RefundProcessor),
+            at: self.now,
+            reason: why,
+            what: super::Do::Record(Box::new(fact)),
+        });
+    }
+
+    /// A cancelled order gives back what each charge still holds, one request a charge.
+    fn cancelled(&mut self) {
+        if self.state.asked() > 0 {
+            return;
+        }
+        let charges: Vec<String> = self.state.charges.keys().cloned().collect();
+        for charge in charges {
+            let left = self.state.left_on(&charge);
+            if left > 0 && !self.state.cancellation_asked(&charge) {
+                let text = "the order was cancelled".to_owned();
+                let id = format!("cancel:{charge}");
+                self.ask(id, left, Some(charge), Origin::Cancellation, text, Reason::RefundOnCancel);
+            }
+        }
+    }
+
+    /// More captured than owed: proposed once per amount, always to a person.
+    fn excess(&mut self) {
+        let excess = self.state.excess();
+        if excess == 0 {
+            return;
+        }
+        let Some(charge) = self.state.charges.keys().rev().find(|c| self.state.left_on(c) >= excess).cloned()
+        else {
+            return;
+        };
+        let id = format!("excess:{charge}:{excess}");
+        if !self.state.requests.contains_key(&id) {
+            let text = "more was captured than the order owes".to_owned();
+            self.ask(id, excess, Some(charge), Origin::Excess, text, Reason::PersonDecides);
+        }
+    }
+
+    fn request(&mut self, request: &Request) {
+        if !self.state.request_open(&request.id) {
+            return;
+        }
+        let case = format!("refund:{}", request.id);
+        let approved = self.state.decision(&case) == Some(Decision::Approve);
+        if self.lapsed(request, approved) {
+            return self.withdraw(request, &case);
+        }
+        let Some(charge) = self.charge_for(request) else {
+            let text = format!(
+                "refund {} of {} is more than any one charge still holds: deny it, or deny and ask for smaller ones",
+                request.id,
+                self.money(request.amount)
+            );
+            return self.case(case, CaseKind::RefundImpossible, text);
+        };
+        if self.state.dispute_open() {
+            // It waits for the dispute's end; its case tells.
+            return;
+        }
+        if self.twin_blocks(request, &charge) {
+            return;
+        }
+        let reason = match (approved, self.automatic(request, &charge)) {
+            (true, _) => Reason::PersonApproved,
+            (false, true) => Reason::RefundAuto,
+            (false, false) => {
+                let text = format!(
+                    "refund {} of {} ({}): approve or deny",
+                    request.id,
+                    self.money(request.amount),
+                    origin_words(request.origin)
+                );
+                let kind = if request.origin == Origin::Excess {
+                    CaseKind::Excess
+                } else {
+                    CaseKind::RefundApproval
+                };
+                return self.case(case, kind, text);
+            }
+        };
+        let Some(order) = &self.state.order else { return };
+        let Ok(amount_stripe) = Money::new(request.amount, order.currency).to_stripe() else {
+            let text = format!("refund {} of {} cannot be expressed at Stripe", request.id, request.amount);
+            return self.case(case, CaseKind::RefundImpossible, text);
+        };
+        let terms = Terms::Refund { request: request.id.clone(), charge, amount_stripe };
+        self.effect(Function::RefundProcessor, self.now, reason, format!("refund:{}", request.id), terms);
+    }
+
+    /// Whether what asked for the refund is gone: checked again at approval and at the claim.
+    fn lapsed(&self, request: &Request, approved: bool) -> bool {
+        let claimed = self.state.claims.contains_key(&format!("refund:{}", request.id));
+        if claimed {
+            return false;
+        }
+        match request.origin {
+            // Its own amount is counted as asked: without it the excess must still be there.
+            Origin::Excess => self.excess_gone(request),
+            Origin::Cancellation => {
+                let reopened = self.state.order.as_ref().is_some_and(|o| o.status != OrderStatus::Cancelled);
+                reopened && !approved
+            }
+            Origin::Shop | Origin::Reported | Origin::Operator => false,
+        }
+    }
+
+    fn excess_gone(&self, request: &Request) -> bool {
+        let Some(order) = &self.state.order else { return false };
+        if order.status == OrderStatus::Cancelled {
+            return true;
+        }
+        let others = self.state.asked() - request.amount;
+        let excess = self.state.captured() - self.state.refunded() - others - self.state.lost() - order.total;
+        excess < request.amount
+    }
+
+    fn withdraw(&mut self, request: &Request, case: &str) {
+        if self.state.cases.contains_key(case) {
+            self.lapse(case, Reason::CauseGone);
+        } else {
+            let text = format!("refund {} is no longer called for", request.id);
+            self.case(case.to_owned(), CaseKind::RefundApproval, text);
+        }
+    }
+
+    fn charge_for(&self, request: &Request) -> Option<String> {
+        let fits = |c: &String| request.amount > 0 && self.state.left_on(c) >= request.amount;
+        match &request.charge {
+            Some(charge) => Some(charge.clone()).filter(|c| fits(c)),
+            None => self.state.charges.keys().find(|c| fits(c)).cloned(),
+        }
+    }
+
+    /// A refund of the same amount that nobody asked us for may be this one, made by hand: a person decides.
+    fn twin_blocks(&mut self, request: &Request, charge: &str) -> bool {
+        let Some(order) = &self.state.order else { return false };
+        let stripe = Money::new(request.amount, order.currency).to_stripe().ok();
+        let twin = self
+            .state
+            .refunds_of(charge)
+            .find(|r| r.request.is_none() && Some(r.amount) == stripe)
+            .map(|r| r.id.clone());
+        let Some(twin) = twin else { return false };
+        let case = format!("twin:{}:{twin}", request.id);
+        if self.state.decision(&case) == Some(Decision::Approve) {
+            return false;
+        }
+        let text = format!(
+            "{twin} gave back the same amount and names no request: approve to refund {} besides, deny if it was that one",
+            request.id
+        );
+        if self.state.decision(&case) == Some(Decision::Deny) {
+            // The person said that it was this one: the request ends.
+            let own = format!("refund:{}", request.id);
+            self.case(own.clone(), CaseKind::RefundTwin, text);
+            self.lapse(&own, Reason::PersonDenied);
+            return true;
+        }
+        self.case(case, CaseKind::RefundTwin, text);
+        true
+    }
+
+    /// Whether the policy lets it pass without a person.
+    fn automatic(&self, request: &Request, charge: &str) -> bool {
+        let policy = &self.policy.refund;
+        let mode = match request.origin {
+            // Who asks with `tandem refund --by` has decided; who approves a report or an excess as well.
+            Origin::Operator => return true,
+            Origin::Shop => policy.requested,
+            Origin::Cancellation => policy.on_cancel,
+            Origin::Reported | Origin::Excess => Approval::Ask,
+        };
+        let Some(order) = &self.state.order else { return false };
+        let limit = policy.auto_up_to.get(order.currency.code()).copied();
+        let paid_at = self.state.charges.get(charge).map(|c| c.created);
+        let in_window = paid_at.is_some_and(|t| self.now - t <= policy.window);
+        mode == Approval::Auto && limit.is_some_and(|l| request.amount <= l) && in_window
+    }
+
+    pub(super) fn money(&self, minor: i64) -> String {
+        self.state
+            .order
+            .as_ref()
+            .map_or_else(|| minor.to_string(), |o| Money::new(minor, o.currency).to_string())
+    }
+}
+
+fn origin_words(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Shop => "asked for by the shop",
+        Origin::Reported => "reported by the order system, unknown at Stripe",
+        Origin::Operator => "asked for by an operator",
+        Origin::Cancellation => "the order was cancelled",
+        Origin::Excess => "more was captured than the order owes",
+    }
+}

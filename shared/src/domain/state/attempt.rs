@@ -1,0 +1,167 @@
+//! A payment attempt and its phase. Invariant: at most one attempt of an order can still take money.
+
+use super::State;
+use crate::domain::fact::{EffectResult, IntentView};
+use crate::domain::money::Currency;
+use crate::domain::time::UnixTime;
+
+/// One confirmation of an off-session intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfirmTry {
+    /// Counted over the order.
+    pub try_no: u32,
+    /// When it was claimed.
+    pub at: UnixTime,
+    /// How it ended.
+    pub result: Option<EffectResult>,
+}
+
+/// One attempt: a Checkout Session, or an off-session PaymentIntent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// From 1.
+    pub n: u32,
+    /// An intent on a saved method.
+    pub off_session: bool,
+    /// ISO minor units.
+    pub amount: i64,
+    /// Its currency.
+    pub currency: Currency,
+    /// The order's fingerprint when it was claimed.
+    pub fingerprint: String,
+    /// The saved method.
+    pub method: Option<String>,
+    /// The card's fingerprint.
+    pub card: Option<String>,
+    /// When it was claimed.
+    pub claimed_at: UnixTime,
+    /// How the creation ended.
+    pub created: Option<EffectResult>,
+    /// The session or intent.
+    pub object: Option<String>,
+    /// Why we closed it, if we did.
+    pub closed_for: Option<String>,
+    /// Confirmations.
+    pub confirms: Vec<ConfirmTry>,
+}
+
+impl Attempt {
+    /// A session attempt as claimed.
+    pub(super) fn session(n: u32, amount: i64, currency: Currency, fingerprint: &str, at: UnixTime) -> Self {
+        Self {
+            n,
+            off_session: false,
+            amount,
+            currency,
+            fingerprint: fingerprint.to_owned(),
+            method: None,
+            card: None,
+            claimed_at: at,
+            created: None,
+            object: None,
+            closed_for: None,
+            confirms: Vec::new(),
+        }
+    }
+
+    /// The key of the effect that creates it.
+    pub fn creation(&self) -> String {
+        if self.off_session { format!("intent:{}", self.n) } else { format!("session:{}", self.n) }
+    }
+}
+
+/// Where an attempt stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Claimed, its object is not known yet.
+    Creating,
+    /// Stripe refused to create it.
+    Refused(String),
+    /// Somebody can still pay it.
+    Open,
+    /// Complete, but its intent has not been seen since.
+    Unseen,
+    /// Money is on its way.
+    Processing,
+    /// Reserved, not captured.
+    Authorized,
+    /// Money was taken.
+    Paid,
+    /// Stripe showed that nobody can pay it any more.
+    Dead,
+}
+
+impl Phase {
+    /// It may still take money, or has reserved it: no other attempt may exist beside it.
+    pub fn is_live(&self) -> bool {
+        matches!(self, Self::Creating | Self::Open | Self::Unseen | Self::Processing | Self::Authorized)
+    }
+}
+
+impl State {
+    /// The intent of an attempt, if seen.
+    pub fn intent_of(&self, attempt: &Attempt) -> Option<&IntentView> {
+        let object = attempt.object.as_deref();
+        if attempt.off_session {
+            return self.intents.get(object?);
+        }
+        let named = object.and_then(|id| self.sessions.get(id)).and_then(|s| s.intent.as_deref());
+        match named {
+            Some(id) => self.intents.get(id),
+            None => self.intents.values().find(|i| i.attempt == attempt.n),
+        }
+    }
+
+    /// Where the attempt stands, by what Stripe showed last.
+    pub fn phase(&self, attempt: &Attempt) -> Phase {
+        if let Some(EffectResult::Refused { code, .. }) = &attempt.created {
+            return Phase::Refused(code.clone());
+        }
+        let Some(object) = attempt.object.as_deref() else { return Phase::Creating };
+        let by_intent = self.intent_of(attempt).map(|intent| match intent.status.as_str() {
+            "succeeded" => Phase::Paid,
+            "processing" => Phase::Processing,
+            "requires_capture" => Phase::Authorized,
+            "canceled" => Phase::Dead,
+            _ => Phase::Open,
+        });
+        if attempt.off_session {
+            // Created but not yet read: it cannot have been confirmed by anybody but us.
+            return by_intent.unwrap_or(Phase::Open);
+        }
+        let Some(session) = self.sessions.get(object) else { return Phase::Unseen };
+        match (session.status.as_str(), by_intent) {
+            (_, Some(settled @ (Phase::Paid | Phase::Processing | Phase::Authorized))) => settled,
+            ("complete", Some(Phase::Open)) => {
+                // Nobody can confirm a complete session's intent again, unless the buyer is still authenticating.
+                let waits = self.intent_of(attempt).is_some_and(|i| i.status == "requires_action");
+                if waits { Phase::Open } else { Phase::Dead }
+            }
+            ("expired", _) | (_, Some(Phase::Dead)) => Phase::Dead,
+            ("complete", None) if session.payment_status == "no_payment_required" => Phase::Dead,
+            ("complete", None) => Phase::Unseen,
+            _ => Phase::Open,
+        }
+    }
+
+    /// The newest attempt.
+    pub fn last_attempt(&self) -> Option<&Attempt> {
+        self.attempts.values().next_back()
+    }
+
+    /// The attempt that may still take money.
+    pub fn live_attempt(&self) -> Option<(&Attempt, Phase)> {
+        self.attempts.values().rev().map(|a| (a, self.phase(a))).find(|(_, phase)| phase.is_live())
+    }
+
+    /// The open session a buyer can be sent to: its id and URL.
+    pub fn live_session(&self) -> Option<(&str, &str)> {
+        let (attempt, phase) = self.live_attempt()?;
+        let closing = attempt.closed_for.is_some();
+        if attempt.off_session || phase != Phase::Open || closing {
+            return None;
+        }
+        let session = self.sessions.get(attempt.object.as_deref()?)?;
+        Some((&session.id, session.url.as_deref()?))
+    }
+}

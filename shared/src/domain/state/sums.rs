@@ -1,0 +1,207 @@
+//! Sums of money over the state, and the view that the order system is told. All results are ISO minor units.
+
+use super::{Phase, State};
+use crate::domain::fact::{EffectResult, Origin, RefundView};
+use crate::domain::money::{Currency, Money};
+use crate::domain::order::OrderStatus;
+use crate::domain::time::UnixTime;
+use crate::domain::view::{PaymentStatus, PaymentView, RefundLine};
+
+fn iso(amount: i64, currency: Currency) -> i64 {
+    Money::from_stripe(amount, currency).map_or(0, |m| m.minor)
+}
+
+impl State {
+    /// Captured over all charges, refunds not subtracted.
+    pub fn captured(&self) -> i64 {
+        self.charges.values().filter(|c| c.captured).map(|c| iso(c.amount_captured, c.currency)).sum()
+    }
+
+    /// Refunds of a charge that count, without the release of what was not captured.
+    pub fn refunds_of<'a>(&'a self, charge: &'a str) -> impl Iterator<Item = &'a RefundView> {
+        let (released, captured) =
+            self.charges.get(charge).map_or((0, true), |c| (c.amount - c.amount_captured, c.captured));
+        let mut release_left = captured && released > 0;
+        self.refunds.values().filter(move |r| r.charge == charge && r.counts() && captured).filter(move |r| {
+            let is_release = release_left && r.request.is_none() && r.amount == released;
+            if is_release {
+                release_left = false;
+            }
+            !is_release
+        })
+    }
+
+    /// Given back on one charge, pending ones included.
+    pub fn refunded_on(&self, charge: &str) -> i64 {
+        self.refunds_of(charge).map(|r| iso(r.amount, r.currency)).sum()
+    }
+
+    /// Given back over all charges, pending ones included.
+    pub fn refunded(&self) -> i64 {
+        self.charges.keys().map(|c| self.refunded_on(c)).sum()
+    }
+
+    /// Lost in disputes, at most what the charge still held.
+    pub fn lost(&self) -> i64 {
+        let lost_on = |charge: &str| -> i64 {
+            let held = self.charges.get(charge).map_or(0, |c| iso(c.amount_captured, c.currency))
+                - self.refunded_on(charge);
+            let lost: i64 = self
+                .disputes
+                .values()
+                .filter(|d| d.charge == charge && d.is_lost())
+                .map(|d| iso(d.amount, d.currency))
+                .sum();
+            lost.min(held.max(0))
+        };
+        self.charges.keys().map(|c| lost_on(c)).sum()
+    }
+
+    /// What one charge still holds that could be refunded.
+    pub fn left_on(&self, charge: &str) -> i64 {
+        let captured =
+            self.charges.get(charge).filter(|c| c.captured).map_or(0, |c| iso(c.amount_captured, c.currency));
+        let lost: i64 = self
+            .disputes
+            .values()
+            .filter(|d| d.charge == charge && d.is_lost())
+            .map(|d| iso(d.amount, d.currency))
+            .sum();
+        (captured - self.refunded_on(charge) - lost).max(0)
+    }
+
+    /// Asked for and neither made nor ended: shrinks what may be asked besides.
+    pub fn asked(&self) -> i64 {
+        self.requests.values().filter(|r| self.request_open(&r.id)).map(|r| r.amount).sum()
+    }
+
+    /// Whether a request still waits for its refund.
+    pub fn request_open(&self, id: &str) -> bool {
+        let Some(request) = self.requests.get(id) else { return false };
+        let made = self.refunds.values().any(|r| r.request.as_deref() == Some(id));
+        let denied = self.decision(&format!("refund:{id}")) == Some(crate::domain::fact::Decision::Deny);
+        let lapsed = self.cases.get(&format!("refund:{id}")).is_some_and(|c| c.lapsed);
+        request.result.is_none() && !made && !denied && !lapsed
+    }
+
+    /// What is to be taken by `now` in all: the deposit first, the total from the balance date.
+    pub fn target(&self, now: UnixTime) -> i64 {
+        let Some(order) = &self.order else { return 0 };
+        match (order.deposit, order.balance_due_at) {
+            (Some(deposit), Some(due)) if now < due => deposit.clamp(0, order.total),
+            _ => order.total,
+        }
+    }
+
+    /// Due by `now`: target less gross captured, at least 0. A refund or a lost dispute makes nothing due again.
+    pub fn due(&self, now: UnixTime) -> i64 {
+        (self.target(now) - self.captured()).max(0)
+    }
+
+    /// Captured beyond what is owed, after refunds made or asked and lost disputes; a cancelled order owes nothing.
+    pub fn excess(&self) -> i64 {
+        let Some(order) = &self.order else { return 0 };
+        let owed = if order.status == OrderStatus::Cancelled { 0 } else { order.total };
+        (self.captured() - self.refunded() - self.asked() - self.lost() - owed).max(0)
+    }
+
+    /// A dispute that holds refunds back.
+    pub fn dispute_open(&self) -> bool {
+        self.disputes.values().any(super::DisputeView::is_open)
+    }
+
+    pub(super) fn compute_view(&self) -> Option<PaymentView> {
+        let order = self.order.as_ref()?;
+        let (status, reason) = self.status();
+        let captured = self.captured();
+        let refunds = self
+            .charges
+            .keys()
+            .flat_map(|c| self.refunds.values().filter(move |r| &r.charge == c))
+            .filter(|r| r.reason.as_deref() != Some("expired_uncaptured_charge"))
+            .filter(|r| !r.counts() || self.refunds_of(&r.charge).any(|counted| counted.id == r.id))
+            .map(|r| RefundLine {
+                id: r.id.clone(),
+                request: r.request.as_ref().map(|id| id.strip_prefix("shop:").unwrap_or(id).to_owned()),
+                amount: iso(r.amount, r.currency),
+                status: r.status.clone(),
+            })
+            .collect();
+        let payment_id = self
+            .charges
+            .values()
+            .find(|c| c.captured)
+            .map(|c| c.intent.clone())
+            .or_else(|| self.last_attempt().and_then(|a| self.intent_of(a)).map(|i| i.id.clone()));
+        Some(PaymentView {
+            status,
+            payment_url: None,
+            currency: order.currency,
+            amount_due: if order.status == OrderStatus::Cancelled {
+                0
+            } else {
+                (order.total - captured).max(0)
+            },
+            amount_captured: captured,
+            amount_refunded: self.refunded(),
+            payment_id,
+            reason,
+            refunds,
+        })
+    }
+
+    fn status(&self) -> (PaymentStatus, String) {
+        use PaymentStatus as S;
+        let Some(order) = &self.order else { return (S::Review, "order_not_seen".into()) };
+        if let Some(dispute) = self.disputes.values().find(|d| d.is_open()) {
+            return (S::Disputed, dispute.reason.clone());
+        }
+        if !self.contradictions.is_empty() {
+            return (S::Review, "contradiction".into());
+        }
+        let (captured, refunded, lost) = (self.captured(), self.refunded(), self.lost());
+        if captured > 0 {
+            return match () {
+                () if refunded + lost >= captured => (S::Refunded, "nothing_left".into()),
+                () if refunded + lost > 0 => (S::PartiallyRefunded, "part_returned".into()),
+                () if captured >= order.total => (S::Paid, "captured_in_full".into()),
+                () => (S::PartiallyPaid, "part_captured".into()),
+            };
+        }
+        match self.live_attempt() {
+            Some((_, Phase::Authorized)) => return (S::Authorized, "waits_for_capture".into()),
+            Some((_, Phase::Processing)) => return (S::Processing, "bank_confirms_later".into()),
+            _ => {}
+        }
+        if order.status == OrderStatus::Cancelled {
+            return (S::Cancelled, "order_cancelled".into());
+        }
+        if order.total == 0 {
+            return (S::Paid, "nothing_to_pay".into());
+        }
+        if let Some(EffectResult::Refused { code, .. }) = self.last_attempt().and_then(|a| a.created.as_ref())
+        {
+            return (S::Review, code.clone());
+        }
+        match (self.gave_up, self.failures.last()) {
+            (Some(_), last) => (S::Failed, last.map_or_else(|| "gave_up".into(), |f| f.code.clone())),
+            (None, Some(failure)) => (S::AwaitingPayment, failure.code.clone()),
+            (None, None) => (S::AwaitingPayment, "nothing_paid_yet".into()),
+        }
+    }
+
+    /// Whether the buyer's link should be shown: something is due and the order may be paid.
+    pub fn payable(&self, now: UnixTime) -> bool {
+        let Some(order) = &self.order else { return false };
+        matches!(order.status, OrderStatus::Open | OrderStatus::Fulfilled)
+            && order.collection != crate::domain::order::Collection::None
+            && self.due(now) > 0
+    }
+
+    /// Requests that the cancellation policy made.
+    pub fn cancellation_asked(&self, charge: &str) -> bool {
+        self.requests
+            .values()
+            .any(|r| r.origin == Origin::Cancellation && r.charge.as_deref() == Some(charge))
+    }
+}

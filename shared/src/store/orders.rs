@@ -1,0 +1,268 @@
+//! Order items: load, commit on a revision, request bytes, and the three indexes.
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+
+use super::{
+    Change, Item, OrderItem, Store, StoreError, Summary, keys, n, number_of, s, text_of, unavailable,
+};
+use crate::domain::fact::CaseKind;
+use crate::domain::ids::OrderKey;
+use crate::domain::time::{Seconds, UnixTime};
+
+/// How long request bytes kept apart may live: past this nobody may send them any more.
+const BODY_TTL: Seconds = Seconds::hours(48);
+
+/// What happened to a commit.
+#[derive(Debug)]
+pub enum Committed {
+    /// It is in; the item as it is now.
+    Yes(Box<OrderItem>),
+    /// Somebody else was first; the item as it is now.
+    Lost(Box<OrderItem>),
+}
+
+impl Store {
+    /// The order's item, read strongly. An order without one is [`OrderItem::absent`].
+    pub async fn load(&self, key: &OrderKey) -> Result<OrderItem, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.orders)
+            .key("pk", s(key.as_str()))
+            .key("sk", s(keys::HEAD))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|e| unavailable("GetItem", e))?;
+        match answer.item {
+            Some(item) => OrderItem::parse(key.clone(), &item),
+            None => Ok(OrderItem::absent(key.clone())),
+        }
+    }
+
+    /// One conditional UpdateItem: succeeds only if `rev` is still the item's and makes it one more. The SDK may repeat
+    /// our own success as a conflict: then our token is found in the item and it counts as a success.
+    pub async fn commit(&self, item: &OrderItem, change: Change) -> Result<Committed, StoreError> {
+        let mut set =
+            vec!["rev = :next", "#token = :token", "claims = :claims", "summary = :summary", "#date = :date"];
+        let mut remove = Vec::new();
+        let claims = serde_json::to_string(&change.claims).unwrap_or_else(|_| "{}".into());
+        let summary = serde_json::to_string(&change.summary).unwrap_or_else(|_| "{}".into());
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.orders)
+            .key("pk", s(item.key.as_str()))
+            .key("sk", s(keys::HEAD))
+            .expression_attribute_names("#token", "token")
+            .expression_attribute_names("#date", "date")
+            .expression_attribute_values(":next", n(item.rev + 1))
+            .expression_attribute_values(":token", s(&change.token))
+            .expression_attribute_values(":claims", s(claims))
+            .expression_attribute_values(":summary", s(summary))
+            .expression_attribute_values(":date", s(&change.day))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        if !change.facts.is_empty() {
+            set.push("facts = list_append(if_not_exists(facts, :none), :facts)");
+            let facts = change.facts.iter().map(|f| s(&f.raw)).collect();
+            update = update
+                .expression_attribute_values(":facts", AttributeValue::L(facts))
+                .expression_attribute_values(":none", AttributeValue::L(Vec::new()));
+        }
+        match change.due_at {
+            Some(due) => {
+                set.extend(["due_shard = :shard", "due_at = :due", "due_tries = :tries"]);
+                update = update
+                    .expression_attribute_values(":shard", s(keys::due_shard(item.key.as_str())))
+                    .expression_attribute_values(":due", n(due.0))
+                    .expression_attribute_values(":tries", n(change.due_tries));
+            }
+            None => remove.extend(["due_shard", "due_at", "due_tries"]),
+        }
+        match change.case {
+            Some((kind, at)) => {
+                set.extend(["case_kind = :kind", "case_opened_at = :opened"]);
+                update = update
+                    .expression_attribute_values(":kind", s(kind.name()))
+                    .expression_attribute_values(":opened", n(at.0));
+            }
+            None => remove.extend(["case_kind", "case_opened_at"]),
+        }
+        let condition = if item.rev == 0 {
+            set.extend(["#day = :day", "order_key = :key"]);
+            update = update
+                .expression_attribute_names("#day", "day")
+                .expression_attribute_values(":day", s(keys::day(&change.day, item.key.as_str())))
+                .expression_attribute_values(":key", s(item.key.as_str()));
+            "attribute_not_exists(pk)"
+        } else {
+            update = update.expression_attribute_values(":rev", n(item.rev));
+            "rev = :rev"
+        };
+        let mut expression = format!("SET {}", set.join(", "));
+        if !remove.is_empty() {
+            expression = format!("{expression} REMOVE {}", remove.join(", "));
+        }
+        let sent = update.update_expression(expression).condition_expression(condition).send().await;
+        match sent {
+            Ok(_) => Ok(Committed::Yes(Box::new(applied(item, change)))),
+            Err(error) => self.lost(item, &change.token, error).await,
+        }
+    }
+
+    async fn lost(
+        &self,
+        item: &OrderItem,
+        token: &str,
+        error: aws_sdk_dynamodb::error::SdkError<aws_sdk_dynamodb::operation::update_item::UpdateItemError>,
+    ) -> Result<Committed, StoreError> {
+        let old = match error.as_service_error() {
+            Some(
+                aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(c),
+            ) => c.item.clone(),
+            _ => return Err(unavailable("UpdateItem", error)),
+        };
+        let now = match old {
+            Some(old) => OrderItem::parse(item.key.clone(), &old)?,
+            None => self.load(&item.key).await?,
+        };
+        let ours = now.has_commit(token);
+        Ok(if ours { Committed::Yes(Box::new(now)) } else { Committed::Lost(Box::new(now)) })
+    }
+
+    /// Keeps request bytes apart, before their claim.
+    pub async fn put_body(
+        &self,
+        owner: &str,
+        token: &str,
+        bytes: &str,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        self.client
+            .put_item()
+            .table_name(&self.orders)
+            .item("pk", s(owner))
+            .item("sk", s(keys::body(token)))
+            .item("bytes", s(bytes))
+            .item("expires_at", n((now + BODY_TTL).0))
+            .send()
+            .await
+            .map_err(|e| unavailable("PutItem", e))?;
+        Ok(())
+    }
+
+    /// The bytes kept apart, if they are still there.
+    pub async fn body(&self, owner: &str, token: &str) -> Result<Option<String>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.orders)
+            .key("pk", s(owner))
+            .key("sk", s(keys::body(token)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|e| unavailable("GetItem", e))?;
+        Ok(answer.item.as_ref().and_then(|i| text_of(i, "bytes")).map(str::to_owned))
+    }
+
+    /// Forgets bytes whose outcome is recorded.
+    pub async fn delete_body(&self, owner: &str, token: &str) -> Result<(), StoreError> {
+        self.client
+            .delete_item()
+            .table_name(&self.orders)
+            .key("pk", s(owner))
+            .key("sk", s(keys::body(token)))
+            .send()
+            .await
+            .map_err(|e| unavailable("DeleteItem", e))?;
+        Ok(())
+    }
+
+    /// Keys of orders due by `now` in one shard, earliest first, at most `limit`.
+    pub async fn due(&self, shard: &str, now: UnixTime, limit: i32) -> Result<Vec<OrderKey>, StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.orders)
+            .index_name("due")
+            .key_condition_expression("due_shard = :shard AND due_at <= :now")
+            .expression_attribute_values(":shard", s(shard))
+            .expression_attribute_values(":now", n(now.0))
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|e| unavailable("Query", e))?;
+        let keys = answer.items.unwrap_or_default();
+        Ok(keys.iter().filter_map(|i| text_of(i, "pk")).filter_map(|k| OrderKey::parse(k).ok()).collect())
+    }
+
+    /// One page of a day partition: order keys with their summaries, and the key to go on from.
+    pub async fn day_page(
+        &self,
+        partition: &str,
+        after: Option<Item>,
+    ) -> Result<(Vec<(OrderKey, Summary)>, Option<Item>), StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.orders)
+            .index_name("day")
+            .key_condition_expression("#day = :day")
+            .expression_attribute_names("#day", "day")
+            .expression_attribute_values(":day", s(partition))
+            .set_exclusive_start_key(after)
+            .send()
+            .await
+            .map_err(|e| unavailable("Query", e))?;
+        let rows = answer.items.unwrap_or_default().iter().filter_map(row).collect();
+        Ok((rows, answer.last_evaluated_key))
+    }
+
+    /// Open cases of one kind, oldest first: order key, opened at, summary.
+    pub async fn cases(&self, kind: CaseKind) -> Result<Vec<(OrderKey, UnixTime, Summary)>, StoreError> {
+        let mut out = Vec::new();
+        let mut after = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.orders)
+                .index_name("cases")
+                .key_condition_expression("case_kind = :kind")
+                .expression_attribute_values(":kind", s(kind.name()))
+                .set_exclusive_start_key(after)
+                .send()
+                .await
+                .map_err(|e| unavailable("Query", e))?;
+            for item in answer.items.unwrap_or_default() {
+                let opened = number_of(&item, "case_opened_at").map(UnixTime).unwrap_or_default();
+                out.extend(row(&item).map(|(key, summary)| (key, opened, summary)));
+            }
+            after = answer.last_evaluated_key;
+            if after.is_none() || out.len() >= 1_000 {
+                return Ok(out);
+            }
+        }
+    }
+}
+
+fn row(item: &Item) -> Option<(OrderKey, Summary)> {
+    let key = OrderKey::parse(text_of(item, "pk")?).ok()?;
+    Some((key, serde_json::from_str(text_of(item, "summary")?).ok()?))
+}
+
+fn applied(item: &OrderItem, change: Change) -> OrderItem {
+    let mut facts = item.facts.clone();
+    facts.extend(change.facts);
+    OrderItem {
+        key: item.key.clone(),
+        rev: item.rev + 1,
+        facts,
+        claims: change.claims,
+        due_at: change.due_at,
+        due_tries: change.due_tries,
+        day: Some(change.day),
+        token: change.token,
+    }
+}
