@@ -38,6 +38,9 @@ pub const STRIPE_VERSION: &str = "2026-10-28.endive";
 /// A try is not begun with less time than this: it would end unknown for nothing.
 const LEAST_TIME: Duration = Duration::from_millis(300);
 
+/// Stripe takes no longer idempotency key.
+const KEY_LIMIT: usize = 255;
+
 /// What a client is made of.
 #[derive(Clone)]
 pub struct StripeSettings {
@@ -99,7 +102,7 @@ pub struct StripeClient {
 }
 
 /// A good answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Answer {
     /// The object or list.
     pub value: Value,
@@ -111,6 +114,17 @@ pub struct Answer {
     pub stored_replay: bool,
     /// How many requests were sent.
     pub tries: u32,
+}
+
+impl std::fmt::Debug for Answer {
+    /// Kind and id only: the object holds contact data.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer")
+            .field("id", &objects::StripeObject::id(&self.value))
+            .field("status", &self.status)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Answer {
@@ -133,7 +147,7 @@ impl StripeClient {
     pub fn new(settings: StripeSettings) -> Result<Self, StripeError> {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", settings.key.expose_secret()))
             .map_err(|_| {
-                StripeError::new(ErrorKind::NotSent("the key has characters no key has".to_owned()))
+                StripeError::new(ErrorKind::Unsendable("the key has characters no key has".to_owned()))
             })?;
         authorization.set_sensitive(true);
         Ok(Self { settings: Arc::new(settings), authorization, deadline: None })
@@ -229,7 +243,11 @@ impl StripeClient {
         key: Option<&str>,
         deadline: Deadline,
     ) -> Result<Answer, ErrorKind> {
-        let request = self.request(method, path, body, key).map_err(|e| ErrorKind::NotSent(e.to_string()))?;
+        let request =
+            self.request(method, path, body, key).map_err(|e| ErrorKind::Unsendable(e.to_string()))?;
+        if key.is_some_and(|key| key.len() > KEY_LIMIT) {
+            return Err(ErrorKind::Unsendable(format!("idempotency key longer than {KEY_LIMIT} characters")));
+        }
         let timeout = deadline.remaining().min(self.settings.request_timeout);
         if timeout < LEAST_TIME {
             return Err(ErrorKind::NotSent("no time left".to_owned()));

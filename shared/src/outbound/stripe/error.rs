@@ -1,6 +1,6 @@
 //! What went wrong with a call, and the one question about it: surely not done, or unknown?
 //!
-//! Invariant: a doubt is [`Effect::Unknown`]. No error holds a secret, card data or contact data.
+//! Invariant: a doubt is [`Effect::Unknown`]. No error shows a secret, card data or contact data.
 
 use std::fmt;
 
@@ -32,8 +32,10 @@ pub struct StripeError {
 /// The kinds of failure.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ErrorKind {
-    /// Never left: no connection, no time, or a request that could not be built.
+    /// Never left: no connection, or no time.
     NotSent(String),
+    /// Could not be built: sending it again is no use.
+    Unsendable(String),
     /// Sent, but no whole answer came: timeout, reset, body cut off.
     Unknown(String),
     /// Stripe said yes in a body that cannot be read.
@@ -189,7 +191,9 @@ impl StripeError {
     /// The effect of the last try alone.
     fn last_effect(&self) -> Effect {
         match &self.kind {
-            ErrorKind::NotSent(_) | ErrorKind::ListTooLong { .. } => Effect::SurelyNotDone,
+            ErrorKind::NotSent(_) | ErrorKind::Unsendable(_) | ErrorKind::ListTooLong { .. } => {
+                Effect::SurelyNotDone
+            }
             ErrorKind::Api(e)
                 if e.readable
                     && matches!(e.status, 400..=404 | 429)
@@ -259,7 +263,9 @@ impl StripeError {
 
     /// 429 because another request holds the object, not because of a limit.
     pub fn is_lock_timeout(&self) -> bool {
-        self.is_status(429) && self.api().is_some_and(|e| e.rate_limited_reason.is_none())
+        self.is_status(429)
+            && self.code() != Some("rate_limit")
+            && self.api().is_some_and(|e| e.rate_limited_reason.is_none())
     }
 
     /// The key was used with other bytes: a bug, and a case for a person.
@@ -290,9 +296,10 @@ impl StripeError {
             ErrorKind::Api(e) => e
                 .should_retry
                 .unwrap_or_else(|| e.status >= 500 || self.is_key_in_use() || self.is_rate_limited()),
-            ErrorKind::WrongMode { .. } | ErrorKind::WrongAccount { .. } | ErrorKind::ListTooLong { .. } => {
-                false
-            }
+            ErrorKind::Unsendable(_)
+            | ErrorKind::WrongMode { .. }
+            | ErrorKind::WrongAccount { .. }
+            | ErrorKind::ListTooLong { .. } => false,
         }
     }
 }
@@ -301,6 +308,7 @@ impl fmt::Display for StripeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             ErrorKind::NotSent(why) => write!(f, "request to Stripe not sent: {why}")?,
+            ErrorKind::Unsendable(why) => write!(f, "request to Stripe cannot be built: {why}")?,
             ErrorKind::Unknown(why) => write!(f, "no usable answer from Stripe: {why}")?,
             ErrorKind::Unreadable { status, why, .. } => write!(f, "unreadable {status} from Stripe: {why}")?,
             ErrorKind::WrongMode { expected_livemode } => {

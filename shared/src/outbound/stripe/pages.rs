@@ -17,6 +17,9 @@ pub const PAGE_SIZE: u32 = 100;
 /// How many pages are read unless [`Pages::limit_pages`] says otherwise.
 pub const PAGE_LIMIT: usize = 200;
 
+/// Which items of a page are handed out.
+type Keep<T> = Box<dyn Fn(&T) -> bool + Send + Sync>;
+
 /// A list being read. Each [`Pages::next`] is one request.
 pub struct Pages<T> {
     client: StripeClient,
@@ -27,7 +30,7 @@ pub struct Pages<T> {
     page_limit: usize,
     cursor: Option<String>,
     ended: bool,
-    keep: Option<Box<dyn Fn(&T) -> bool + Send + Sync>>,
+    keep: Option<Keep<T>>,
     item: PhantomData<fn() -> T>,
 }
 

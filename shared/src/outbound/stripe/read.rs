@@ -41,30 +41,6 @@ impl Created {
     }
 }
 
-/// Whose charges, or disputes, to list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of<'a> {
-    /// Of one intent.
-    Intent(&'a str),
-    /// Of one charge.
-    Charge(&'a str),
-    /// Of one customer.
-    Customer(&'a str),
-    /// Of everybody.
-    All,
-}
-
-impl Of<'_> {
-    fn on(self, form: Form) -> Form {
-        match self {
-            Self::Intent(id) => form.set("payment_intent", id),
-            Self::Charge(id) => form.set("charge", id),
-            Self::Customer(id) => form.set("customer", id),
-            Self::All => form,
-        }
-    }
-}
-
 impl StripeClient {
     /// An intent with its latest charge.
     pub async fn retrieve_intent(&self, id: &str) -> Result<PaymentIntent, StripeError> {
@@ -128,9 +104,9 @@ impl StripeClient {
         Pages::new(self.clone(), "/v1/refunds", created.on(Form::new()))
     }
 
-    /// Charges of an intent or a customer, or of everybody. ([`Of::Charge`] is not a filter here.)
-    pub fn list_charges(&self, of: Of<'_>, created: Created) -> Pages<Charge> {
-        Pages::new(self.clone(), "/v1/charges", created.on(of.on(Form::new())))
+    /// Charges of an intent (each confirmation is one), or of everybody.
+    pub fn list_charges(&self, intent: Option<&str>, created: Created) -> Pages<Charge> {
+        Pages::new(self.clone(), "/v1/charges", created.on(Form::new().opt("payment_intent", intent)))
     }
 
     /// Intents of a customer, or of everybody.
@@ -153,9 +129,9 @@ impl StripeClient {
         Pages::new(self.clone(), "/v1/customers", created.on(Form::new().opt("email", email)))
     }
 
-    /// Disputes of a charge or an intent, or all. ([`Of::Customer`] is not a filter here.)
-    pub fn list_disputes(&self, of: Of<'_>, created: Created) -> Pages<Dispute> {
-        Pages::new(self.clone(), "/v1/disputes", created.on(of.on(Form::new())))
+    /// Disputes of a charge, or all.
+    pub fn list_disputes(&self, charge: Option<&str>, created: Created) -> Pages<Dispute> {
+        Pages::new(self.clone(), "/v1/disputes", created.on(Form::new().opt("charge", charge)))
     }
 
     /// Events since `from`, newest first, at most 30 days back. No type at all means every type; more than Stripe

@@ -116,7 +116,7 @@ impl<T: StripeObject> Expandable<T> {
     }
 }
 
-/// Contact data: never shown by `Debug`, has no `Display`, is not serialized.
+/// Contact or card data: never shown by `Debug`, has no `Display`, is not serialized.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Private(String);

@@ -291,7 +291,7 @@ pub struct CardDetails {
     pub brand: Option<String>,
     /// The last four digits.
     #[serde(default)]
-    pub last4: Option<String>,
+    pub last4: Option<Private>,
     /// The network that carried it.
     #[serde(default)]
     pub network: Option<String>,
@@ -416,7 +416,7 @@ pub struct PaymentMethodCard {
     pub brand: Option<String>,
     /// The last four digits.
     #[serde(default)]
-    pub last4: Option<String>,
+    pub last4: Option<Private>,
     /// Month of expiry.
     #[serde(default)]
     pub exp_month: Option<i64>,

@@ -121,6 +121,9 @@ fn contact_data_and_snapshots_are_not_shown() {
         parse(json!({"id": "cus", "email": "buyer@example.test", "name": "Bo", "phone": "1"}));
     assert_eq!(customer.email.as_ref().unwrap().expose(), "buyer@example.test");
     assert!(!format!("{customer:?}").contains("buyer"));
+    let method: PaymentMethod =
+        parse(json!({"id": "pm", "type": "card", "card": {"brand": "visa", "last4": "4242"}}));
+    assert!(!format!("{method:?}").contains("4242"));
     let event: Event = parse(json!({
         "id": "evt", "type": "customer.created", "request": {"id": null, "idempotency_key": "k"},
         "data": {"object": {"id": "cus", "object": "customer", "email": "buyer@example.test"}},

@@ -1,6 +1,6 @@
 //! Paging, and the addresses of the reading calls.
 
-use super::super::read::{Created, Of};
+use super::super::read::Created;
 use super::super::scripted::{Line, Scripted, answer, refusal};
 use super::super::*;
 use crate::domain::time::UnixTime;
@@ -82,7 +82,7 @@ async fn filters_and_expansions_are_in_the_query() {
     let (client, script) = Scripted::client((0..5).map(|_| page(&[], false)));
     let window = Created::between(UnixTime(5), UnixTime(9));
     client.list_intents(Some("cus_1"), window).expand("latest_charge").collect(1).await.unwrap();
-    client.list_charges(Of::Intent("pi_1"), Created::ANY).collect(1).await.unwrap();
+    client.list_charges(Some("pi_1"), Created::ANY).collect(1).await.unwrap();
     client.list_events(UnixTime(5), &["a.b", "c.d"]).collect(1).await.unwrap();
     client.list_customers(Some("a+b@c.test"), Created::since(UnixTime(5))).collect(1).await.unwrap();
     client.list_balance_transactions(Some("po_1"), Created::ANY).expand("source").collect(1).await.unwrap();
@@ -134,4 +134,14 @@ async fn single_objects_are_read_with_what_the_engine_needs() {
             "https://stripe.test/v1/customers/cus%2F1",
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_can_be_awaited_on_any_thread() {
+    fn sendable(_: &impl Send) {}
+    let (client, _) = Scripted::client([]);
+    sendable(&client.retrieve_intent("pi_1"));
+    sendable(&client.post_stored("/v1/refunds", Bytes::new(), "k"));
+    let mut pages = client.list_refunds("ch_1");
+    sendable(&pages.next());
 }

@@ -134,3 +134,13 @@ async fn a_key_that_cannot_be_a_header_is_refused_before_any_call() {
     let settings = StripeSettings { key: bad, ..(*client.settings).clone() };
     assert_eq!(StripeClient::new(settings).unwrap_err().effect(), Effect::SurelyNotDone);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_idempotency_key_stripe_would_refuse_is_never_sent() {
+    for key in ["k".repeat(256), "line\nbreak".to_owned()] {
+        let (client, script) = Scripted::client([]);
+        let error = post(&client, Some(&key)).await.unwrap_err();
+        assert_eq!((error.effect(), error.retryable(), error.tries), (Effect::SurelyNotDone, false, 1));
+        assert!(script.requests().is_empty());
+    }
+}
