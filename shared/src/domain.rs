@@ -7,3 +7,4 @@ pub mod money;
 pub mod order;
 pub mod policy;
 pub mod time;
+pub mod view;
