@@ -1,1 +1,4 @@
 //! The local stack.
+
+pub mod aws;
+pub mod pump;

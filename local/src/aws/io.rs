@@ -1,0 +1,111 @@
+//! What passes between the SDK and the embedded services: a label per call, counts, and the seam for faults.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use futures::future::BoxFuture;
+use serde_json::json;
+use shared::domain::ids::Function;
+
+use super::{Answer, error_answer};
+use crate::pump::CURRENT_FUNCTION;
+
+/// One kind of call: who makes which operation of which service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IoLabel {
+    /// The function that is running, if the call belongs to one.
+    pub function: Option<Function>,
+    /// `dynamodb`, `sqs`, `scheduler`, `s3`, `ssm`.
+    pub service: &'static str,
+    /// The operation, e.g. `UpdateItem`.
+    pub operation: String,
+}
+
+impl IoLabel {
+    /// A call made now, by whatever function is running now.
+    pub fn new(service: &'static str, operation: &str) -> Self {
+        let function = CURRENT_FUNCTION.try_with(|f| *f).ok();
+        Self { function, service, operation: operation.to_owned() }
+    }
+}
+
+impl fmt::Display for IoLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let function = self.function.map_or("-", Function::name);
+        write!(f, "{function} {} {}", self.service, self.operation)
+    }
+}
+
+/// Calls by label.
+pub type IoCounts = BTreeMap<IoLabel, u64>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Counter(Mutex<IoCounts>);
+
+impl Counter {
+    pub(crate) fn count(&self, label: &IoLabel) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(label.clone()).or_default() += 1;
+    }
+
+    pub(crate) fn snapshot(&self) -> IoCounts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What was counted since `before` was taken.
+pub fn since(before: &IoCounts, after: &IoCounts) -> IoCounts {
+    after
+        .iter()
+        .map(|(label, n)| (label.clone(), n - before.get(label).copied().unwrap_or_default()))
+        .filter(|(_, n)| *n > 0)
+        .collect()
+}
+
+/// The call itself, not yet begun: dropping it unpolled means it never happened.
+pub type Effect<'a> = BoxFuture<'a, Answer>;
+
+/// Where calls can be made to fail: before the effect, after it, or slowly.
+pub trait Faults: Send + Sync {
+    /// Decides what becomes of one call.
+    fn around<'a>(
+        &'a self,
+        label: &'a IoLabel,
+        effect: Effect<'a>,
+    ) -> BoxFuture<'a, Result<Answer, ConnectorError>>;
+}
+
+/// Everything works.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoFaults;
+
+impl Faults for NoFaults {
+    fn around<'a>(
+        &'a self,
+        _: &'a IoLabel,
+        effect: Effect<'a>,
+    ) -> BoxFuture<'a, Result<Answer, ConnectorError>> {
+        Box::pin(async move { Ok(effect.await) })
+    }
+}
+
+/// The connection broke: the caller cannot know whether the effect happened.
+pub fn reset() -> ConnectorError {
+    ConnectorError::io("connection reset by an injected fault".into())
+}
+
+/// The service refused for load; the effect did not happen.
+pub fn throttled(service: &str) -> Answer {
+    let kind =
+        if service == "dynamodb" { "ProvisionedThroughputExceededException" } else { "ThrottlingException" };
+    error_answer(400, kind, "rate exceeded (injected)")
+}
+
+/// The service failed inside.
+pub fn internal_error() -> Answer {
+    let mut answer = error_answer(500, "InternalServerError", "internal error (injected)");
+    *answer.body_mut() = json!({"__type": "InternalServerError"}).to_string().into();
+    answer
+}
