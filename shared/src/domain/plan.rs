@@ -95,6 +95,8 @@ pub enum Do {
     },
     /// Look at the order in its system.
     LookAtOrder,
+    /// Look at the refunds of every charge at Stripe.
+    LookAtRefunds,
     /// Look at an attempt at Stripe.
     LookAtAttempt {
         /// The attempt.

@@ -73,6 +73,8 @@ pub struct Request {
     pub origin: Origin,
     /// When it was stored.
     pub at: UnixTime,
+    /// The charge that its effect was claimed on.
+    pub refunded_charge: Option<String>,
     /// How its effect ended.
     pub result: Option<EffectResult>,
 }
@@ -170,6 +172,8 @@ pub struct State {
     pub tries: u32,
     /// What cannot both be true: case id -> words.
     pub contradictions: BTreeMap<String, String>,
+    /// Objects that a call of ours changed and that nobody has read since.
+    pub stale: BTreeSet<String>,
     /// Our view.
     pub view: Option<PaymentView>,
     /// Number of the fact that last changed it.
@@ -231,6 +235,7 @@ impl State {
             What::ChargeSeen(seen) => self.see_charge(seen),
             What::RefundSeen(seen) => self.see_refund(seen),
             What::DisputeSeen(seen) => {
+                self.stale.remove(&seen.id);
                 self.disputes.insert(seen.id.clone(), seen.clone());
             }
             What::Claimed { effect, generation, terms } => self.claimed(effect, *generation, terms, fact),
@@ -242,6 +247,7 @@ impl State {
                     charge: charge.clone(),
                     origin: *origin,
                     at: fact.at,
+                    refunded_charge: None,
                     result: None,
                 });
             }
@@ -293,6 +299,7 @@ impl State {
         {
             attempt.object = Some(seen.id.clone());
         }
+        self.stale.remove(&seen.id);
         self.sessions.insert(seen.id.clone(), seen.clone());
     }
 
@@ -312,6 +319,7 @@ impl State {
         {
             attempt.object = Some(seen.id.clone());
         }
+        self.stale.remove(&seen.id);
         self.intents.insert(seen.id.clone(), seen.clone());
     }
 
@@ -336,6 +344,7 @@ impl State {
                 format!("{} is in {}, the order in {}", seen.id, seen.currency, order.currency),
             );
         }
+        self.stale.remove(&seen.id);
         self.charges.insert(seen.id.clone(), seen.clone());
     }
 
@@ -349,11 +358,17 @@ impl State {
                 format!("{} was {} and is now succeeded", seen.id, before.status),
             );
         }
+        self.stale.remove(&seen.id);
         self.refunds.insert(seen.id.clone(), seen.clone());
     }
 
     fn claimed(&mut self, effect: &str, generation: u32, terms: &Terms, fact: &Fact) {
         self.generations.insert(effect.to_owned(), generation);
+        if let Terms::CreateSession { attempt, .. } | Terms::CreateIntent { attempt, .. } = terms
+            && self.attempts.get(attempt).is_some_and(|a| a.rolled && a.object.is_none())
+        {
+            self.attempts.remove(attempt);
+        }
         match terms {
             Terms::CreateSession { attempt, amount, currency, fingerprint } => {
                 self.last_creation = self.facts;
@@ -385,29 +400,40 @@ impl State {
                     attempt.closed_for = Some(fact.why.clone());
                 }
             }
-            Terms::Capture { .. } | Terms::Refund { .. } | Terms::Tell { .. } | Terms::Notice { .. } => {}
+            Terms::Refund { request, charge, .. } => {
+                if let Some(request) = self.requests.get_mut(request) {
+                    request.refunded_charge = Some(charge.clone());
+                }
+            }
+            Terms::Capture { .. } | Terms::Tell { .. } | Terms::Notice { .. } => {}
         }
     }
 
     fn ended(&mut self, effect: &str, generation: u32, result: &EffectResult, at: UnixTime) {
-        if *result == EffectResult::Rolled {
-            self.generations.insert(effect.to_owned(), generation + 1);
-            return;
+        self.generations.insert(effect.to_owned(), generation + 1);
+        if let EffectResult::Done { object } = result {
+            self.stale.insert(object.clone());
         }
         let mut parts = effect.splitn(2, ':');
         let (verb, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         match verb {
             "session" | "intent" => {
                 if let Some(attempt) = rest.parse().ok().and_then(|n: u32| self.attempts.get_mut(&n)) {
-                    if let EffectResult::Done { object } = result {
-                        attempt.object = Some(object.clone());
+                    match result {
+                        EffectResult::Done { object } => attempt.object = Some(object.clone()),
+                        EffectResult::Rolled => attempt.rolled = true,
+                        EffectResult::Refused { .. } => {}
                     }
-                    attempt.created = Some(result.clone());
+                    if *result != EffectResult::Rolled {
+                        attempt.created = Some(result.clone());
+                    }
                 }
             }
             "confirm" => self.confirm_ended(rest, result, at),
             "refund" => {
-                if let Some(request) = self.requests.get_mut(rest) {
+                if let Some(request) = self.requests.get_mut(rest)
+                    && *result != EffectResult::Rolled
+                {
                     request.result = Some(result.clone());
                 }
             }
@@ -419,6 +445,9 @@ impl State {
         let mut numbers = rest.split(':').filter_map(|n| n.parse::<u32>().ok());
         let (Some(n), Some(try_no)) = (numbers.next(), numbers.next()) else { return };
         let Some(attempt) = self.attempts.get_mut(&n) else { return };
+        if *result == EffectResult::Rolled {
+            return;
+        }
         if let Some(tried) = attempt.confirms.iter_mut().find(|c| c.try_no == try_no) {
             tried.result = Some(result.clone());
         }

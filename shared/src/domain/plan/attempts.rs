@@ -29,6 +29,16 @@ impl Draft<'_> {
             }
             None => self.new_attempt(&order),
         }
+        let unseen_charge = self
+            .state
+            .intents
+            .values()
+            .filter(|i| i.amount_received > 0 && i.attempt > 0)
+            .find(|i| !self.state.charges.values().any(|c| c.captured && c.intent == i.id));
+        if let Some(attempt) = unseen_charge.map(|i| i.attempt) {
+            let look = Do::LookAtAttempt { attempt };
+            self.push(Function::PaymentRecorder, self.now, Reason::NotSeenSince, look);
+        }
     }
 
     /// Two objects of one attempt: only the stored one may stay payable.
@@ -78,10 +88,14 @@ impl Draft<'_> {
             Phase::Creating => {
                 // A claim is settled by its owner; without one (a table restored to yesterday) the same attempt is
                 // looked for before anything is made.
-                if !self.state.claims.contains_key(&attempt.creation()) {
-                    let look = Do::LookAtAttempt { attempt: attempt.n };
-                    self.push(Function::PaymentRecorder, self.now, Reason::NotSeenSince, look);
+                if self.state.claims.contains_key(&attempt.creation()) {
+                    return;
                 }
+                if attempt.rolled {
+                    return self.make_anew(order, attempt);
+                }
+                let look = Do::LookAtAttempt { attempt: attempt.n };
+                self.push(Function::PaymentRecorder, self.now, Reason::NotSeenSince, look);
             }
             Phase::Unseen => {
                 let look = Do::LookAtAttempt { attempt: attempt.n };
@@ -140,6 +154,29 @@ impl Draft<'_> {
     /// The buyer asked for a page after the last attempt was made.
     pub(super) fn buyer_waits(&self) -> bool {
         self.state.buyer_asked.is_some_and(|(number, _)| number > self.state.last_creation)
+    }
+
+    /// The same attempt under the next generation of its key: nothing of it exists.
+    fn make_anew(&mut self, order: &OrderView, attempt: &Attempt) {
+        let due = self.state.due(self.now);
+        let open = matches!(order.status, OrderStatus::Open | OrderStatus::Fulfilled);
+        if due == 0 || !open || order.collection == Collection::None {
+            return;
+        }
+        let print = fingerprint(self.state, order);
+        let make = match (&attempt.method, attempt.off_session) {
+            (Some(method), true) => Do::CreateIntent {
+                attempt: attempt.n,
+                amount: due,
+                currency: order.currency,
+                method: method.clone(),
+                card: attempt.card.clone(),
+                manual_capture: order.capture == CaptureMode::OnFulfilment,
+                fingerprint: print,
+            },
+            _ => self.session(order, attempt.n, due, print),
+        };
+        self.push(Function::PaymentCreator, self.now, Reason::KeyRolled, make);
     }
 
     fn new_attempt(&mut self, order: &OrderView) {

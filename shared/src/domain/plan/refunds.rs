@@ -1,6 +1,6 @@
 //! Refunds: requests become facts first, the policy or a person approves, and nothing is given back twice.
 
-use super::{Draft, Reason};
+use super::{Do, Draft, Reason};
 use crate::domain::fact::{CaseKind, Decision, Origin, Terms, What};
 use crate::domain::ids::Function;
 use crate::domain::money::Money;
@@ -29,6 +29,11 @@ impl Draft<'_> {
                 self.excess();
             }
         }
+        let unread = self.state.stale.iter().any(|id| id.starts_with("re_") || id.starts_with("pyr_"));
+        if unread {
+            self.push(Function::RefundProcessor, self.now, Reason::NotSeenSince, Do::LookAtRefunds);
+            return;
+        }
         let requests: Vec<Request> = self.state.requests.values().cloned().collect();
         for request in requests {
             self.request(&request);
@@ -51,7 +56,7 @@ impl Draft<'_> {
             owner: Some(Function::RefundProcessor),
             at: self.now,
             reason: why,
-            what: super::Do::Record(Box::new(fact)),
+            what: Do::Record(Box::new(fact)),
         });
     }
 

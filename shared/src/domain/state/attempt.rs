@@ -39,6 +39,8 @@ pub struct Attempt {
     pub created: Option<EffectResult>,
     /// The session or intent.
     pub object: Option<String>,
+    /// The key of its creation was rolled: surely nothing was made, it may be made anew.
+    pub rolled: bool,
     /// Why we closed it, if we did.
     pub closed_for: Option<String>,
     /// Confirmations.
@@ -59,6 +61,7 @@ impl Attempt {
             claimed_at: at,
             created: None,
             object: None,
+            rolled: false,
             closed_for: None,
             confirms: Vec::new(),
         }
@@ -118,7 +121,11 @@ impl State {
             return Phase::Refused(code.clone());
         }
         let Some(object) = attempt.object.as_deref() else { return Phase::Creating };
-        let by_intent = self.intent_of(attempt).map(|intent| match intent.status.as_str() {
+        let intent = self.intent_of(attempt);
+        if self.stale.contains(object) || intent.is_some_and(|i| self.stale.contains(&i.id)) {
+            return Phase::Unseen;
+        }
+        let by_intent = intent.map(|intent| match intent.status.as_str() {
             "succeeded" => Phase::Paid,
             "processing" => Phase::Processing,
             "requires_capture" => Phase::Authorized,

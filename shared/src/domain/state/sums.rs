@@ -12,9 +12,27 @@ fn iso(amount: i64, currency: Currency) -> i64 {
 }
 
 impl State {
-    /// Captured over all charges, refunds not subtracted.
+    /// Captured in all, refunds not subtracted. An intent that succeeded counts before its charge is seen.
     pub fn captured(&self) -> i64 {
-        self.charges.values().filter(|c| c.captured).map(|c| iso(c.amount_captured, c.currency)).sum()
+        let charged: i64 =
+            self.charges.values().filter(|c| c.captured).map(|c| iso(c.amount_captured, c.currency)).sum();
+        let uncharged: i64 = self
+            .intents
+            .values()
+            .filter(|i| !self.charges.values().any(|c| c.captured && c.intent == i.id))
+            .map(|i| iso(i.amount_received, i.currency))
+            .sum();
+        charged + uncharged
+    }
+
+    /// Refunds that were made and whose objects nobody has read since, on one charge.
+    fn unread_refunds_on(&self, charge: &str) -> i64 {
+        self.requests
+            .values()
+            .filter(|r| matches!(&r.result, Some(EffectResult::Done { object }) if !self.refunds.contains_key(object)))
+            .filter(|r| r.refunded_charge.as_deref() == Some(charge))
+            .map(|r| r.amount)
+            .sum()
     }
 
     /// Refunds of a charge that count, without the release of what was not captured.
@@ -67,7 +85,7 @@ impl State {
             .filter(|d| d.charge == charge && d.is_lost())
             .map(|d| iso(d.amount, d.currency))
             .sum();
-        (captured - self.refunded_on(charge) - lost).max(0)
+        (captured - self.refunded_on(charge) - self.unread_refunds_on(charge) - lost).max(0)
     }
 
     /// Asked for and neither made nor ended: shrinks what may be asked besides.
