@@ -1,1 +1,4 @@
 //! Stories through the real handlers.
+
+mod architecture;
+mod template;

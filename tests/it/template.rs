@@ -1,0 +1,56 @@
+//! Rules that `template.yaml` keeps: numbers that belong together, least privilege, and what must never be in it.
+//!
+//! Invariant: each rule is shown to fire on a breach planted in a copy of the template.
+
+mod planted;
+mod rules;
+mod source;
+
+use std::collections::BTreeSet;
+
+use rules::RULES;
+
+#[test]
+fn the_template_keeps_every_rule() {
+    let template = source::template().unwrap();
+    let mut breaches = Vec::new();
+    for (rule, check) in RULES {
+        check(&template, &mut |text| breaches.push(format!("{rule}: {text}")));
+    }
+    assert!(breaches.is_empty(), "template.yaml:\n{}", breaches.join("\n"));
+}
+
+#[test]
+fn every_rule_fires_on_a_planted_breach() {
+    let template = source::template().unwrap();
+    let mut shown = BTreeSet::new();
+    for (rule, plant) in planted::BREACHES {
+        let mut altered = template.clone();
+        plant(&mut altered);
+        assert!(
+            altered != template,
+            "the breach planted for `{rule}` changed nothing: has the template moved on?"
+        );
+        let check = RULES.iter().find(|(name, _)| name == rule).map(|(_, check)| check).unwrap();
+        let mut fired = false;
+        check(&altered, &mut |_| fired = true);
+        assert!(fired, "`{rule}` did not notice the breach planted for it");
+        shown.insert(*rule);
+    }
+    let all: BTreeSet<_> = RULES.iter().map(|(name, _)| *name).collect();
+    assert_eq!(shown, all, "every rule needs a planted breach");
+}
+
+#[test]
+fn the_template_reads_cloudformations_short_forms() {
+    let read =
+        source::read("a: !GetAtt B.Arn\nb: !If [C, !Ref D, !Sub \"${E}\"]\nc: [1, true, \"01\"]\n").unwrap();
+    assert_eq!(
+        read,
+        serde_json::json!({
+            "a": {"Fn::GetAtt": ["B", "Arn"]},
+            "b": {"Fn::If": ["C", {"Ref": "D"}, {"Fn::Sub": "${E}"}]},
+            "c": [1, true, "01"],
+        })
+    );
+}
