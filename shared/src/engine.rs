@@ -1,1 +1,405 @@
-//! engine
+//! The loop that all hands share: load, observe, fold, plan, commit on the revision, carry out, record, wake.
+//!
+//! Invariants: nothing is called that is not claimed in the item; no observation made under a moved revision is stored;
+//! an outcome is recorded only by the owner of its claim.
+
+pub mod carry;
+pub mod draft;
+pub mod hand;
+pub mod route;
+pub mod seen;
+pub mod settle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::draft::Draft;
+pub use self::hand::{Hand, Own, Prepared, Trigger};
+use crate::batch::Deadline;
+use crate::clock::Clock;
+use crate::config::{CheckoutSource, Config, Source, StripeSource};
+use crate::domain::fact::{Terms, What};
+use crate::domain::ids::{Function, OrderKey};
+use crate::domain::plan::{Action, Do, Reason, plan};
+use crate::domain::state::{Claim, State};
+use crate::domain::time::Seconds;
+use crate::outbound::checkout::CheckoutClient;
+use crate::outbound::http::SharedHttp;
+use crate::outbound::stripe::{StripeClient, StripeError, StripeSettings};
+use crate::queue::{Message, Queue, QueueSender};
+use crate::secrets::Secrets;
+use crate::store::orders::Committed;
+use crate::store::{OrderItem, Store, StoreError};
+use crate::timer::Timer;
+
+/// Most rounds of one invocation over one order. A round that changes nothing ends the loop, so this is a net.
+const ROUNDS_MAX: u32 = 16;
+/// A call is not begun with less time than this.
+const CALL_MARGIN: Duration = Duration::from_secs(3);
+/// How long a claim is its owner's: longer than any invocation lives.
+pub const CLAIM_FOR: Seconds = Seconds(120);
+/// Work that was handed to others is hinted at by the sweeper after this.
+pub const GRACE: Seconds = Seconds(120);
+
+/// Tokens: random in production, seeded in the simulation.
+#[derive(Clone, Debug)]
+pub enum Tokens {
+    /// From the operating system.
+    Random,
+    /// A counter under a seed: the same run gives the same tokens.
+    Seeded(Arc<SeededTokens>),
+}
+
+/// The state of seeded tokens.
+#[derive(Debug)]
+pub struct SeededTokens {
+    seed: u64,
+    next: std::sync::atomic::AtomicU64,
+}
+
+impl Tokens {
+    /// Reproducible tokens.
+    pub fn seeded(seed: u64) -> Self {
+        Self::Seeded(Arc::new(SeededTokens { seed, next: std::sync::atomic::AtomicU64::new(1) }))
+    }
+
+    /// A new token: 32 hex digits, 122 random bits.
+    pub fn fresh(&self) -> String {
+        match self {
+            Self::Random => uuid::Uuid::new_v4().simple().to_string(),
+            Self::Seeded(state) => {
+                let n = state.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                crate::domain::fact::hash_of(&format!("{}:{n}", state.seed))
+            }
+        }
+    }
+}
+
+/// What every hand works with.
+#[derive(Clone)]
+pub struct Engine {
+    /// Which function this is.
+    pub me: Function,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The clock.
+    pub clock: Clock,
+    /// Secrets.
+    pub secrets: Secrets,
+    /// The tables.
+    pub store: Store,
+    /// The queues.
+    pub queue: QueueSender,
+    /// One-time schedules; `None` where the function sets none.
+    pub timer: Option<Timer>,
+    /// The HTTP seam.
+    pub http: SharedHttp,
+    /// Tokens.
+    pub tokens: Tokens,
+    /// Retries inside one Stripe call: 2 in production, 0 in the simulation.
+    pub stripe_retries: u32,
+}
+
+/// Why a hand could not do its work. The message goes back to the queue.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The tables.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The queues.
+    #[error(transparent)]
+    Queue(#[from] crate::queue::QueueError),
+    /// Reading at Stripe.
+    #[error("reading at Stripe: {0}")]
+    Stripe(#[from] StripeError),
+    /// The order system.
+    #[error("the order system: {0}")]
+    Shop(#[from] crate::outbound::checkout::CheckoutError),
+    /// A secret.
+    #[error(transparent)]
+    Secret(#[from] crate::secrets::SecretError),
+    /// The configuration does not name what the order or message names.
+    #[error("{0}")]
+    Config(String),
+    /// A replica that lags behind what is stored or hinted.
+    #[error("the order system shows version {read} of {order}, known is {known}: it lags behind, read again later")]
+    Stale {
+        /// The order.
+        order: OrderKey,
+        /// As read.
+        read: u64,
+        /// As known.
+        known: u64,
+    },
+    /// Others kept committing first.
+    #[error("{0} changed under us again and again; the message returns to the queue")]
+    Contended(OrderKey),
+    /// The invocation ends.
+    #[error("no time left in this invocation; the message returns to the queue")]
+    OutOfTime,
+}
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// Commits made.
+    pub commits: u32,
+    /// Owners woken.
+    pub woken: u32,
+}
+
+impl Engine {
+    /// The engine of a deployed function, from the environment.
+    pub async fn from_env(me: Function) -> Result<Self, crate::lambda::Error> {
+        let config = Config::from_env()?;
+        let sdk = crate::aws::sdk_config().await;
+        let http = Arc::new(crate::outbound::http::ReqwestHttp::new()?);
+        Ok(Self::over(me, Arc::new(config), &sdk, http, Clock::System, Tokens::Random))
+    }
+
+    /// The engine over any AWS endpoint and seam.
+    pub fn over(
+        me: Function,
+        config: Arc<Config>,
+        sdk: &crate::aws::SdkConfig,
+        http: SharedHttp,
+        clock: Clock,
+        tokens: Tokens,
+    ) -> Self {
+        let timer = matches!(me, Function::FailureHandler)
+            .then(|| Timer::new(crate::aws::scheduler(sdk), &config.resources, clock.clone()));
+        Self {
+            me,
+            secrets: Secrets::new(&config.secrets, sdk, clock.clone()),
+            store: Store::new(crate::aws::dynamodb(sdk), &config.resources),
+            queue: QueueSender::new(crate::aws::sqs(sdk), &config.resources),
+            timer,
+            http,
+            clock,
+            tokens,
+            config,
+            stripe_retries: 2,
+        }
+    }
+
+    /// The configured Stripe source called `name`.
+    pub fn stripe_source(&self, name: &str) -> Result<&StripeSource, EngineError> {
+        match self.config.sources.get(name) {
+            Some(Source::Stripe(source)) => Ok(source),
+            _ => Err(EngineError::Config(format!("no [sources.{name}] of kind \"stripe\" in tandem.toml"))),
+        }
+    }
+
+    /// The configured order source called `name`.
+    pub fn shop_source(&self, name: &str) -> Result<&CheckoutSource, EngineError> {
+        match self.config.sources.get(name) {
+            Some(Source::Checkout(source)) => Ok(source),
+            _ => Err(EngineError::Config(format!("no [sources.{name}] of kind \"checkout\" in tandem.toml"))),
+        }
+    }
+
+    /// The Stripe source that charges an order's shop.
+    pub fn stripe_of(&self, order: &OrderKey) -> Result<&StripeSource, EngineError> {
+        let shop = self.shop_source(&order.shop())?;
+        self.stripe_source(&shop.stripe)
+    }
+
+    /// A client for a Stripe source with this function's own key.
+    pub async fn stripe(&self, source: &StripeSource, deadline: Deadline) -> Result<StripeClient, EngineError> {
+        let name = source.api_key_name(self.me).ok_or_else(|| {
+            EngineError::Config(format!("[sources.{}] names no api key for {}", source.name, self.me))
+        })?;
+        let key = self.secrets.get(name).await?;
+        crate::config::check_key(source, &key).map_err(|e| EngineError::Config(e.to_string()))?;
+        let mut settings =
+            StripeSettings::new(self.http.clone(), self.clock.clone(), &source.base_url, key, source.livemode);
+        settings.account = Some(source.account.clone());
+        settings.connect_account = source.connect.then(|| source.account.clone());
+        settings.max_retries = self.stripe_retries;
+        let client = StripeClient::new(settings)?;
+        Ok(client.until(crate::outbound::http::Deadline::after(deadline.remaining())))
+    }
+
+    /// A client for an order's shop.
+    pub async fn shop(&self, order: &OrderKey) -> Result<CheckoutClient, EngineError> {
+        self.shop_named(&order.shop()).await
+    }
+
+    /// A client for an order source.
+    pub async fn shop_named(&self, name: &str) -> Result<CheckoutClient, EngineError> {
+        let source = self.shop_source(name)?;
+        let token = self.secrets.get(&source.api_key).await?;
+        Ok(CheckoutClient { http: self.http.clone(), source: source.clone(), token })
+    }
+
+    /// Brings one order as far as this function can: the loop.
+    pub async fn run<H: Hand>(
+        &self,
+        key: &OrderKey,
+        trigger: &Trigger,
+        hand: &mut H,
+    ) -> Result<Ran, EngineError> {
+        let mut ran = Ran::default();
+        let mut lost = 0;
+        for round in 0..ROUNDS_MAX {
+            if !trigger.deadline.allows(CALL_MARGIN) {
+                return Err(EngineError::OutOfTime);
+            }
+            let item = self.store.load(key).await?;
+            let state = item.state();
+            if round == 0 && self.known_and_quiet(trigger, &state) {
+                return Ok(ran);
+            }
+            let observed = hand.observe(self, trigger, key, &state).await?;
+            let mut draft = Draft::new(self, &item, state, trigger);
+            for (what, reason) in observed {
+                draft.see(what, reason);
+            }
+            draft.records();
+            let claimed = self.claim(&mut draft, trigger, hand).await?;
+            if draft.is_empty() {
+                self.wake(&ran, &draft.state, key, trigger).await.map(|woken| ran.woken = woken)?;
+                return Ok(ran);
+            }
+            let timers = draft.timers.clone();
+            let item = match self.store.commit(&item, draft.change()?).await? {
+                Committed::Yes(item) => *item,
+                Committed::Lost(_) => {
+                    lost += 1;
+                    continue;
+                }
+            };
+            ran.commits += 1;
+            self.set_timers(key, &timers, trigger).await;
+            let mut item = item;
+            for claim in claimed {
+                item = self.carry_out(item, &claim, trigger, hand).await?;
+            }
+        }
+        if lost == 0 {
+            // Every round changed something and none was lost: the plan does not come to rest.
+            tracing::error!(order.key = %key, "the plan did not come to rest");
+        }
+        Err(EngineError::Contended(key.clone()))
+    }
+
+    /// A known event that left nothing due is acknowledged without a read.
+    fn known_and_quiet(&self, trigger: &Trigger, state: &State) -> bool {
+        let known = trigger.event.as_deref().is_some_and(|event| state.knows(event));
+        let now = self.clock.now();
+        known && !plan(state, &self.config.policy, now).iter().any(|a| a.ready(now) && a.owner == Some(self.me))
+    }
+
+    /// Claims what is ready and ours. What needs no call becomes facts at once.
+    async fn claim<H: Hand>(
+        &self,
+        draft: &mut Draft<'_>,
+        trigger: &Trigger,
+        hand: &mut H,
+    ) -> Result<Vec<Claim>, EngineError> {
+        let now = self.clock.now();
+        let mine: Vec<Action> = plan(&draft.state, &self.config.policy, now)
+            .into_iter()
+            .filter(|a| a.ready(now) && a.owner == Some(self.me) && !a.is_record())
+            .collect();
+        let mut claimed = Vec::new();
+        for action in mine {
+            match &action.what {
+                Do::Settle { effect } => claimed.extend(draft.take_over(effect)),
+                Do::LookAtOrder | Do::LookAtAttempt { .. } | Do::LookAtRefunds => {}
+                Do::Record(_) | Do::Schedule(_) => {}
+                Do::CreateSession { .. } | Do::CreateIntent { .. } | Do::Effect { .. } | Do::ReserveCard { .. } => {
+                    let prepared = hand.prepare(self, trigger, &draft.item.key.clone(), &draft.state, &action).await?;
+                    claimed.extend(self.admit(draft, prepared, action.reason).await?);
+                }
+            }
+        }
+        Ok(claimed)
+    }
+
+    async fn admit(
+        &self,
+        draft: &mut Draft<'_>,
+        prepared: Prepared,
+        reason: Reason,
+    ) -> Result<Option<Claim>, EngineError> {
+        match prepared {
+            Prepared::Call { effect, terms, call, private } => {
+                let mut claim = draft.new_claim(effect, terms, self.me);
+                claim.path = call.path;
+                if private || call.body.len() > carry::INLINE_BYTES_MAX {
+                    let (owner, now) = (draft.item.key.as_str().to_owned(), self.clock.now());
+                    self.store.put_body(&owner, &claim.owner, &call.body, now).await?;
+                    claim.body_ref = Some(claim.owner.clone());
+                } else {
+                    claim.body = Some(call.body);
+                }
+                draft.claim(claim.clone(), reason, true);
+                Ok(Some(claim))
+            }
+            Prepared::Own { effect, terms } => {
+                let claim = draft.new_claim(effect, terms, self.me);
+                draft.claim(claim.clone(), reason, false);
+                Ok(Some(claim))
+            }
+            Prepared::Facts(facts) => {
+                for (what, why) in facts {
+                    draft.add(what, why.name());
+                }
+                Ok(None)
+            }
+            Prepared::Nothing => Ok(None),
+        }
+    }
+
+    /// Schedules are hints: the due time is in the item, so a lost one costs time, not money.
+    async fn set_timers(&self, key: &OrderKey, timers: &[What], trigger: &Trigger) {
+        let Some(timer) = &self.timer else { return };
+        for what in timers {
+            let What::RetryScheduled { try_no, due, .. } = what else { continue };
+            let name = format!("{key}:retry:{try_no}");
+            let message = Message::wake(key.clone(), &trigger.corr);
+            if let Err(error) = timer.at(&name, *due, Queue::Failures, &message).await {
+                tracing::warn!(order.key = %key, error = %error, "no timer was set; the sweeper will find it");
+            }
+        }
+    }
+
+    /// Wakes the owners of what is ready and not ours. A run without a commit wakes nobody.
+    async fn wake(&self, ran: &Ran, state: &State, key: &OrderKey, trigger: &Trigger) -> Result<u32, EngineError> {
+        if ran.commits == 0 {
+            return Ok(0);
+        }
+        let mut woken = 0;
+        for owner in owners(state, &self.config, self.clock.now()) {
+            if owner != self.me
+                && let Some(queue) = Queue::of(owner)
+            {
+                self.queue.send(queue, &Message::wake(key.clone(), &trigger.corr), None).await?;
+                woken += 1;
+            }
+        }
+        Ok(woken)
+    }
+}
+
+/// The owners of what is ready, each once.
+pub fn owners(state: &State, config: &Config, now: crate::domain::time::UnixTime) -> Vec<Function> {
+    let mut owners: Vec<Function> =
+        plan(state, &config.policy, now).iter().filter(|a| a.ready(now)).filter_map(|a| a.owner).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    owners
+}
+
+/// Whether carrying out `terms` moves money or lets it move: these stop when the switch is off.
+pub fn moves_money(terms: &Terms) -> bool {
+    match terms {
+        Terms::CreateSession { .. }
+        | Terms::CreateIntent { .. }
+        | Terms::Confirm { .. }
+        | Terms::Capture { .. }
+        | Terms::Refund { .. } => true,
+        Terms::CancelIntent { .. } | Terms::ExpireSession { .. } | Terms::Tell { .. } | Terms::Notice { .. } => false,
+    }
+}

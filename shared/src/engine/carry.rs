@@ -1,0 +1,314 @@
+//! Carrying out a claim: call with the stored key and the stored bytes, then record what came of it.
+//!
+//! Invariant: unknown is never treated as failed, and never compensated.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::hand::{Hand, Own, Trigger};
+use super::{Draft, Engine, EngineError, moves_money, seen};
+use crate::domain::fact::{EffectResult, Terms, What};
+use crate::domain::ids::OrderKey;
+use crate::domain::plan::Reason;
+use crate::domain::policy::decline::Decline;
+use crate::domain::state::Claim;
+use crate::domain::time::Seconds;
+use crate::outbound::stripe::{Effect, StripeClient, StripeError};
+use crate::store::OrderItem;
+use crate::store::keys;
+use crate::store::orders::Committed;
+
+/// Larger request bytes are kept in an item of their own.
+pub const INLINE_BYTES_MAX: usize = 4_096;
+/// Most commits tried to record one outcome.
+const RECORD_TRIES: u32 = 10;
+/// Stripe's limit for an idempotency key.
+const KEY_CHARS_MAX: usize = 255;
+/// While the money switch is off, held claims are looked at again after this.
+const SWITCH_WAIT: Seconds = Seconds::minutes(5);
+
+/// What came of a call.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Carried out; Stripe's object.
+    Done(Value),
+    /// Surely not carried out.
+    Refused {
+        /// Why.
+        code: String,
+        /// For a payment.
+        decline: Option<Decline>,
+        /// What the refusal showed.
+        seen: Vec<What>,
+    },
+    /// Same key and bytes again, later.
+    Later {
+        /// After this, or by the number of calls.
+        after: Option<Seconds>,
+        /// The outcome is unknown.
+        unknown: bool,
+        /// A 5xx was received, or something as conclusive: the key may answer the same for ever.
+        server_error: bool,
+    },
+    /// A listing found nothing; the key is rolled after another.
+    ListedEmpty,
+    /// Nothing was made and the key is no longer trusted.
+    Roll,
+}
+
+/// The key of one generation of an effect.
+pub fn idempotency_key(owner: &str, effect: &str, generation: u32) -> String {
+    let key = format!("{owner}:{effect}:{generation}");
+    if key.len() <= KEY_CHARS_MAX {
+        return key;
+    }
+    format!("{owner}:{}:{generation}", crate::domain::fact::hash_of(effect))
+}
+
+/// How long to wait after the `calls`-th call without an outcome: doubling from half a minute to an hour.
+pub fn wait_after(calls: u32) -> Seconds {
+    Seconds((30_i64 << calls.min(7)).min(3_600))
+}
+
+impl Engine {
+    /// Carries out one claim and records what came of it. Returns the item as it then is.
+    pub(super) async fn carry_out<H: Hand>(
+        &self,
+        item: OrderItem,
+        claim: &Claim,
+        trigger: &Trigger,
+        hand: &mut H,
+    ) -> Result<OrderItem, EngineError> {
+        if matches!(claim.terms, Terms::Tell { .. } | Terms::Notice { .. }) {
+            let state = item.state();
+            let own = hand.perform(self, trigger, &item.key.clone(), &state, &claim.terms).await?;
+            return self.record_own(item, claim, own, trigger).await;
+        }
+        if moves_money(&claim.terms) && !self.store.money_allowed(&self.config.stack).await? {
+            tracing::warn!(order.key = %item.key, effect = %claim.effect, "the money switch is off: the call waits");
+            // Never sent by us: what an earlier owner may have done stays unknown.
+            let later = Verdict::Later { after: Some(SWITCH_WAIT), unknown: false, server_error: false };
+            return self.record(item, claim, later, trigger).await;
+        }
+        let source = self.stripe_of(&item.key)?.clone();
+        let client = self.stripe(&source, trigger.deadline).await?;
+        let verdict = if claim.unknown_since.is_some() {
+            self.settle(&client, &item, claim).await?
+        } else {
+            self.send(&client, &item, claim).await?
+        };
+        if let Verdict::Done(value) = &verdict {
+            self.link_made(&item.key, claim, value, &source).await?;
+        }
+        self.record(item, claim, verdict, trigger).await
+    }
+
+    /// Links first: they are true anyway, and put if absent.
+    async fn link_made(
+        &self,
+        key: &OrderKey,
+        claim: &Claim,
+        value: &Value,
+        source: &crate::config::StripeSource,
+    ) -> Result<(), EngineError> {
+        let makes = matches!(
+            claim.terms,
+            Terms::CreateSession { .. } | Terms::CreateIntent { .. } | Terms::Refund { .. }
+        );
+        if let (true, Some(id)) = (makes, value.get("id").and_then(Value::as_str)) {
+            self.store.link(&keys::stripe_link(&source.account, source.mode(), id), key).await?;
+        }
+        Ok(())
+    }
+
+    /// The stored bytes, wherever they are.
+    pub(super) async fn bytes_of(&self, owner: &str, claim: &Claim) -> Result<Option<Bytes>, EngineError> {
+        if let Some(body) = &claim.body {
+            return Ok(Some(Bytes::copy_from_slice(body.as_bytes())));
+        }
+        match &claim.body_ref {
+            Some(token) => Ok(self.store.body(owner, token).await?.map(Bytes::from)),
+            None => Ok(None),
+        }
+    }
+
+    /// Sends the stored bytes under the stored key.
+    pub(super) async fn send(
+        &self,
+        client: &StripeClient,
+        item: &OrderItem,
+        claim: &Claim,
+    ) -> Result<Verdict, EngineError> {
+        let owner = item.key.as_str();
+        let Some(bytes) = self.bytes_of(owner, claim).await? else { return Ok(Verdict::Roll) };
+        let key = idempotency_key(owner, &claim.effect, claim.generation);
+        match client.post_stored(&claim.path, bytes, &key).await {
+            Ok(answer) => Ok(Verdict::Done(answer.value)),
+            Err(error) => self.judge_error(client, item, claim, &error).await,
+        }
+    }
+
+    async fn judge_error(
+        &self,
+        client: &StripeClient,
+        item: &OrderItem,
+        claim: &Claim,
+        error: &StripeError,
+    ) -> Result<Verdict, EngineError> {
+        tracing::info!(order.key = %item.key, effect = %claim.effect, error = %error, "stripe call without success");
+        let later = |unknown, server_error| Ok(Verdict::Later { after: None, unknown, server_error });
+        if let Some(api) = error.api().filter(|_| error.is_decline()) {
+            let seen = api.payment_intent.as_deref().map(|i| seen::intent(i).unwrap_or_default());
+            let decline = seen::decline_of_api(api);
+            let code = api.code.clone().unwrap_or_else(|| "card_declined".into());
+            return Ok(Verdict::Refused { code, decline: Some(decline), seen: seen.unwrap_or_default() });
+        }
+        if error.is_auth() {
+            self.forget_key(item).await;
+        }
+        let waits = error.is_auth() || error.is_rate_limited() || matches!(error.status(), None);
+        match error.effect() {
+            Effect::Unknown => later(true, error.is_server_error() || error.is_idempotency_mismatch()),
+            Effect::SurelyNotDone if waits => later(claim.unknown_since.is_some(), false),
+            Effect::SurelyNotDone => {
+                // The refusal says nothing about an earlier call whose outcome is unknown, unless Stripe stored it.
+                let proves = claim.unknown_since.is_none() || error.is_stored_verdict();
+                let code = error.code().unwrap_or("invalid_request").to_owned();
+                match self.look(client, item, claim).await? {
+                    Some(verdict) => Ok(verdict),
+                    None if proves => Ok(Verdict::Refused { code, decline: None, seen: Vec::new() }),
+                    None => later(true, true),
+                }
+            }
+        }
+    }
+
+    /// A refused key may have been replaced: ask the secret store again.
+    async fn forget_key(&self, item: &OrderItem) {
+        let Ok(source) = self.stripe_of(&item.key) else { return };
+        if let Some(name) = source.api_key_name(self.me)
+            && let Err(error) = self.secrets.refresh(name).await
+        {
+            tracing::warn!(error = %error, "the Stripe key was refused and could not be read anew");
+        }
+    }
+
+    /// Records an outcome if the claim is still ours. Observations count only under the claim's own revision.
+    pub(super) async fn record(
+        &self,
+        item: OrderItem,
+        claim: &Claim,
+        verdict: Verdict,
+        trigger: &Trigger,
+    ) -> Result<OrderItem, EngineError> {
+        self.record_with(item, claim, trigger, |draft, held, fresh| {
+            let (effect, generation) = (claim.effect.clone(), claim.generation);
+            let end = |draft: &mut Draft<'_>, result| {
+                draft.drop_claim(&claim.effect);
+                let ended = What::Outcome { effect: effect.clone(), generation, result };
+                draft.add(ended, Reason::Carried.name());
+            };
+            match &verdict {
+                Verdict::Done(value) => {
+                    end(draft, seen::done(value));
+                    if fresh {
+                        for what in seen::of_answer(&claim.terms, value) {
+                            draft.see(what, Reason::Observed);
+                        }
+                    }
+                }
+                Verdict::Refused { code, decline, seen } => {
+                    end(draft, EffectResult::Refused { code: code.clone(), decline: decline.clone() });
+                    if fresh {
+                        for what in seen {
+                            draft.see(what.clone(), Reason::Observed);
+                        }
+                    }
+                }
+                Verdict::Roll => end(draft, EffectResult::Rolled),
+                Verdict::Later { .. } | Verdict::ListedEmpty => {
+                    let now = self.clock.now();
+                    let mut held = held.clone();
+                    held.calls += 1;
+                    let mut wait = wait_after(held.calls);
+                    match &verdict {
+                        Verdict::Later { after, unknown, server_error } => {
+                            wait = after.unwrap_or(wait);
+                            held.server_errors += u32::from(*server_error);
+                            if *unknown {
+                                held.unknown_since = held.unknown_since.or(Some(now));
+                            }
+                        }
+                        _ => {
+                            held.listed_empty_at = Some(now);
+                            wait = super::settle::SECOND_LIST_AFTER;
+                        }
+                    }
+                    held.deadline = now + wait;
+                    draft.put_claim(held);
+                }
+            }
+        })
+        .await
+    }
+
+    async fn record_own(
+        &self,
+        item: OrderItem,
+        claim: &Claim,
+        own: Own,
+        trigger: &Trigger,
+    ) -> Result<OrderItem, EngineError> {
+        self.record_with(item, claim, trigger, |draft, held, _| match &own {
+            Own::Done(facts) | Own::Refused(facts) => {
+                draft.drop_claim(&claim.effect);
+                for what in facts {
+                    draft.add(what.clone(), Reason::Carried.name());
+                }
+            }
+            Own::Later(wait) => {
+                let now = self.clock.now();
+                let mut held = held.clone();
+                held.calls += 1;
+                held.unknown_since = held.unknown_since.or(Some(now));
+                held.deadline = now + Seconds(wait.0.max(wait_after(held.calls).0));
+                draft.put_claim(held);
+            }
+        })
+        .await
+    }
+
+    async fn record_with(
+        &self,
+        mut item: OrderItem,
+        claim: &Claim,
+        trigger: &Trigger,
+        fill: impl Fn(&mut Draft<'_>, &Claim, bool),
+    ) -> Result<OrderItem, EngineError> {
+        let mut fresh = true;
+        for _ in 0..RECORD_TRIES {
+            let held = item.claims.get(&claim.effect).filter(|c| c.owner == claim.owner).cloned();
+            // Somebody else took it over after our deadline: the outcome is theirs to find.
+            let Some(held) = held else { return Ok(item) };
+            let mut draft = Draft::new(self, &item, item.state(), trigger);
+            fill(&mut draft, &held, fresh);
+            draft.records();
+            let ended = !draft.state.claims.contains_key(&claim.effect);
+            let timers = draft.timers.clone();
+            match self.store.commit(&item, draft.change()?).await? {
+                Committed::Yes(now) => {
+                    self.set_timers(&item.key, &timers, trigger).await;
+                    if let (true, Some(token)) = (ended, &claim.body_ref) {
+                        self.store.delete_body(item.key.as_str(), token).await?;
+                    }
+                    return Ok(*now);
+                }
+                Committed::Lost(now) => {
+                    item = *now;
+                    fresh = false;
+                }
+            }
+        }
+        Err(EngineError::Contended(item.key))
+    }
+}
