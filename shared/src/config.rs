@@ -2,11 +2,32 @@
 //!
 //! Invariant: unknown keys are refused and all mistakes are listed at once; a bad setting fails at start, never at a customer.
 
+mod parse;
+mod reader;
+mod resources;
+mod urls;
+
 use std::collections::BTreeMap;
+
+pub use reader::{ConfigError, ConfigErrors, Place};
+pub use urls::check_key;
+
+use sha2::{Digest, Sha256};
 
 use crate::domain::ids::Function;
 use crate::domain::policy::Policy;
 use crate::domain::time::{Seconds, UnixTime};
+
+/// The configuration this build was made with.
+pub const TANDEM_TOML: &str = include_str!("../../tandem.toml");
+
+/// One environment variable. The only reader of the environment; an empty value counts as not set, because that is
+/// how a template passes an optional parameter.
+pub fn env(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "the configuration is the one place that may read it")]
+    let value = std::env::var(name).ok();
+    value.filter(|v| !v.trim().is_empty())
+}
 
 /// Everything a stack is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +52,81 @@ pub struct Config {
     pub sweeper: SweeperLimits,
     /// AWS resource names, set by the template.
     pub resources: Resources,
+}
+
+impl Config {
+    /// Reads `text`, then lets `overrides` (by variable name) replace what differs between stacks, under the same
+    /// rules. All mistakes are returned at once.
+    pub fn parse(text: &str, overrides: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        parse::parse(text, overrides)
+    }
+
+    /// The compiled-in configuration under this function's environment.
+    pub fn from_env() -> Result<Self, ConfigErrors> {
+        Self::parse(TANDEM_TOML, &env)
+    }
+
+    /// The Stripe source of this name.
+    pub fn stripe(&self, name: &str) -> Option<&StripeSource> {
+        match self.sources.get(name) {
+            Some(Source::Stripe(source)) => Some(source),
+            _ => None,
+        }
+    }
+
+    /// The checkout source of this name.
+    pub fn checkout(&self, name: &str) -> Option<&CheckoutSource> {
+        match self.sources.get(name) {
+            Some(Source::Checkout(source)) => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Whether every Stripe source is in test mode; only then may URLs leave https.
+    pub fn test_only(&self) -> bool {
+        self.sources.values().all(|s| !matches!(s, Source::Stripe(s) if s.livemode))
+    }
+}
+
+/// First 16 hex digits of the SHA-256 of the policy as canonical JSON (keys sorted, no blanks), so that the order of
+/// fields in the code does not matter.
+pub fn policy_hash(policy: &Policy) -> String {
+    let mut canonical = String::new();
+    if let Ok(value) = serde_json::to_value(policy) {
+        write_canonical(&value, &mut canonical);
+    }
+    let mut hash = hex::encode(Sha256::digest(canonical.as_bytes()));
+    hash.truncate(16);
+    hash
+}
+
+fn write_canonical(value: &serde_json::Value, out: &mut String) {
+    match value {
+        serde_json::Value::Object(map) => {
+            let sorted: BTreeMap<_, _> = map.iter().collect();
+            out.push('{');
+            for (i, (key, value)) in sorted.into_iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                out.push_str(&serde_json::Value::from(key.as_str()).to_string());
+                out.push(':');
+                write_canonical(value, out);
+            }
+            out.push('}');
+        }
+        serde_json::Value::Array(list) => {
+            out.push('[');
+            for (i, value) in list.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write_canonical(value, out);
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
 }
 
 /// Where secrets live. Names are relative: `prefix` + name.
@@ -157,3 +253,6 @@ pub struct Resources {
     /// Bucket for reports.
     pub reports_bucket: String,
 }
+
+#[cfg(test)]
+mod tests;

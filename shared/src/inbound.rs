@@ -1,1 +1,192 @@
-//! inbound
+//! From bytes to verified hints; one file per kind of source.
+//!
+//! Invariant: the signature is checked over the exact bytes before anything reads them, and what leaves here carries ids,
+//! a type and a hash, never contact data, cards or secrets.
+
+pub mod checkout;
+pub mod standard_webhooks;
+pub mod stripe;
+
+use base64::Engine as _;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use sha2::{Digest, Sha256};
+
+use crate::domain::time::{Seconds, UnixTime};
+use crate::queue::{Body, Queue};
+
+/// How far a signature's time may lie from ours, in either direction.
+pub const TOLERANCE: Seconds = Seconds(300);
+/// Longest signature header.
+pub const SIGNATURE_BYTES_MAX: usize = 4 * 1024;
+/// Most signatures in one header.
+pub const SIGNATURES_MAX: usize = 8;
+/// Shortest secret after its prefix.
+const SECRET_BYTES_MIN: usize = 24;
+
+/// Why a request is refused. For logs and metrics only: the sender learns nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A header of the signature is absent or occurs twice.
+    #[error("signature header absent or repeated")]
+    Header,
+    /// Too long, or too many signatures.
+    #[error("signature header over its limit")]
+    Limit,
+    /// Not the grammar of the scheme.
+    #[error("signature header malformed")]
+    Malformed,
+    /// No signature of a scheme we accept.
+    #[error("no signature of an accepted scheme")]
+    Scheme,
+    /// The signed time is too far from now.
+    #[error("signed time outside the tolerance")]
+    Time,
+    /// The body is empty.
+    #[error("empty body")]
+    Empty,
+    /// No secret makes this signature.
+    #[error("no secret matches")]
+    Mismatch,
+}
+
+impl Refusal {
+    /// A word for logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Limit => "limit",
+            Self::Malformed => "malformed",
+            Self::Scheme => "scheme",
+            Self::Time => "time",
+            Self::Empty => "empty",
+            Self::Mismatch => "mismatch",
+        }
+    }
+}
+
+/// A stored secret that cannot sign webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadWebhookSecret {
+    /// Not `whsec_...`.
+    #[error("it does not begin with whsec_")]
+    Prefix,
+    /// Under 24 bytes.
+    #[error("it has fewer than 24 bytes after whsec_")]
+    Short,
+    /// The part after the prefix is not base64.
+    #[error("the part after whsec_ is not base64")]
+    Base64,
+}
+
+/// The key of a webhook's signature. Neither shown nor compared.
+#[derive(Clone)]
+pub struct WebhookSecret(SecretSlice<u8>);
+
+impl std::fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WebhookSecret(***)")
+    }
+}
+
+impl WebhookSecret {
+    /// Stripe's: the key is the text itself, with its prefix.
+    pub fn stripe(text: &SecretString) -> Result<Self, BadWebhookSecret> {
+        let tail = text.expose_secret().strip_prefix("whsec_").ok_or(BadWebhookSecret::Prefix)?;
+        if tail.len() < SECRET_BYTES_MIN {
+            return Err(BadWebhookSecret::Short);
+        }
+        Ok(Self(text.expose_secret().as_bytes().to_vec().into()))
+    }
+
+    /// Standard Webhooks': the key is what the base64 after the prefix decodes to.
+    pub fn standard(text: &SecretString) -> Result<Self, BadWebhookSecret> {
+        let tail = text.expose_secret().strip_prefix("whsec_").ok_or(BadWebhookSecret::Prefix)?;
+        let key = base64::engine::general_purpose::STANDARD.decode(tail);
+        let key = key.map_err(|_| BadWebhookSecret::Base64)?;
+        if key.len() < SECRET_BYTES_MIN {
+            return Err(BadWebhookSecret::Short);
+        }
+        Ok(Self(key.into()))
+    }
+
+    fn mac(&self, parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret()).ok()?;
+        parts.iter().for_each(|part| mac.update(part));
+        Some(mac)
+    }
+
+    fn sign(&self, parts: &[&[u8]]) -> Vec<u8> {
+        self.mac(parts).map_or_else(Vec::new, |mac| mac.finalize().into_bytes().to_vec())
+    }
+}
+
+/// Whether any secret made any of the signatures. Every pair is compared, each in constant time, so the time taken does
+/// not tell which one matched.
+fn any_matches(secrets: &[WebhookSecret], signatures: &[Vec<u8>], parts: &[&[u8]]) -> bool {
+    let mut matched = false;
+    for secret in secrets {
+        for signature in signatures {
+            matched |= secret.mac(parts).is_some_and(|mac| mac.verify_slice(signature).is_ok());
+        }
+    }
+    matched
+}
+
+/// Digits only, as both schemes write their time: no sign, no blank, no exponent.
+fn parse_time(text: &str) -> Result<UnixTime, Refusal> {
+    if !(1..=12).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Refusal::Malformed);
+    }
+    text.parse().map(UnixTime).map_err(|_| Refusal::Malformed)
+}
+
+fn within_tolerance(signed: UnixTime, now: UnixTime) -> bool {
+    (now - signed).0.abs() <= TOLERANCE.0
+}
+
+/// SHA-256 as hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// What a verified body says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Look at something.
+    Hint {
+        /// The queue of the function that will.
+        queue: Queue,
+        /// What to look at.
+        body: Body,
+        /// The event's or delivery's id.
+        event: String,
+    },
+    /// A type nothing uses.
+    Unused,
+    /// Another account or mode than the source's.
+    WrongWorld,
+    /// Signed but unreadable: kept with what is known of it.
+    Parked {
+        /// Where it is kept.
+        queue: Queue,
+        /// Ids, size, hash, reason.
+        body: Body,
+    },
+}
+
+fn parked(queue: Queue, source: &str, event: Option<String>, bytes: &[u8], reason: &str) -> Reading {
+    let body = Body::Parked {
+        source: source.to_owned(),
+        event,
+        sha256: sha256_hex(bytes),
+        size: bytes.len(),
+        reason: reason.to_owned(),
+    };
+    Reading::Parked { queue, body }
+}
+
+/// An id of Stripe's making, or one like it.
+fn is_id(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}

@@ -178,3 +178,48 @@ impl Message {
         Self { v: MESSAGE_VERSION, corr: corr.to_owned(), body }
     }
 }
+
+/// Why a message was not queued.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The template gave no URL for this queue.
+    #[error("no URL is configured for queue {queue}", queue = .0.name())]
+    NotConfigured(Queue),
+    /// The message could not be written as JSON.
+    #[error("the message for queue {queue} could not be encoded", queue = .0.name())]
+    Encode(Queue),
+    /// The call failed; the message may be queued all the same.
+    #[error("sending to queue {queue} failed: {reason}", queue = .queue.name())]
+    Send {
+        /// Which queue.
+        queue: Queue,
+        /// The service's code, or what happened to the request.
+        reason: String,
+    },
+}
+
+/// Sends messages.
+#[derive(Clone, Debug)]
+pub struct QueueSender {
+    client: aws_sdk_sqs::Client,
+    urls: std::sync::Arc<BTreeMap<String, String>>,
+}
+
+impl QueueSender {
+    /// Sends to the queues whose URLs the template gave.
+    pub fn new(client: aws_sdk_sqs::Client, resources: &crate::config::Resources) -> Self {
+        Self { client, urls: std::sync::Arc::new(resources.queue_urls.clone()) }
+    }
+
+    /// Queues one message, visible after `delay` seconds (at most 900, SQS's limit).
+    pub async fn send(&self, queue: Queue, message: &Message, delay: Option<u32>) -> Result<(), QueueError> {
+        let url = self.urls.get(queue.name()).ok_or(QueueError::NotConfigured(queue))?;
+        let body = serde_json::to_string(message).map_err(|_| QueueError::Encode(queue))?;
+        let delay = delay.map(|seconds| i32::try_from(seconds.min(900)).unwrap_or(900));
+        let sent = self.client.send_message().queue_url(url).message_body(body).set_delay_seconds(delay);
+        sent.send()
+            .await
+            .map(|_| ())
+            .map_err(|error| QueueError::Send { queue, reason: crate::error::aws_reason(&error) })
+    }
+}

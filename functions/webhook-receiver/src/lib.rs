@@ -1,1 +1,241 @@
-//! webhook-receiver
+//! `POST /webhooks/{source}`: a webhook's signature is checked over its raw bytes, one hint is queued, then it is answered.
+//!
+//! Invariant: a 2xx means the hint is queued or not needed. A refused request makes no call to AWS, save that a signature
+//! which no secret matches lets the secrets be read again, at most once a minute, so that a rolled secret is found.
+
+use std::sync::Arc;
+
+use shared::aws::{self, SdkConfig};
+use shared::clock::Clock;
+use shared::config::{Config, Source};
+use shared::domain::ids::Function;
+use shared::inbound::{self, BadWebhookSecret, Reading, Refusal, WebhookSecret};
+use shared::lambda::{Error, HttpEvent, HttpReply};
+use shared::queue::{Body, Message, Queue, QueueError, QueueSender};
+use shared::secrets::{SecretError, Secrets};
+use shared::telemetry::{Id, Metrics, Scrubbed, correlation_id, event};
+
+/// What the receiver works with.
+#[derive(Clone, Debug)]
+pub struct Deps {
+    config: Arc<Config>,
+    secrets: Secrets,
+    queue: QueueSender,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+/// Why a source's secrets cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Not readable, missing or weak.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Readable, but no webhook secret.
+    #[error("webhook secret {name} is refused: {reason}")]
+    Webhook {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        reason: BadWebhookSecret,
+    },
+}
+
+impl Deps {
+    /// From the function's environment. Refuses to start on a bad setting, a missing queue or a weak secret.
+    pub async fn from_env(sdk: &SdkConfig) -> Result<Self, Error> {
+        let config = Config::from_env()?;
+        for queue in [Queue::Orders, Queue::Payments, Queue::Refunds] {
+            config.resources.queue_url(queue)?;
+        }
+        let secrets = Secrets::new(&config.secrets, sdk, Clock::System);
+        let queue = QueueSender::new(aws::sqs(sdk), &config.resources);
+        let mut deps = Self::new(Arc::new(config), secrets, queue, Clock::System);
+        deps.metrics = Metrics::stdout(Function::WebhookReceiver, Clock::System);
+        deps.check_secrets().await?;
+        Ok(deps)
+    }
+
+    /// From parts: the local stack and tests. Metrics stay in memory.
+    pub fn new(config: Arc<Config>, secrets: Secrets, queue: QueueSender, clock: Clock) -> Self {
+        Self { config, secrets, queue, clock, metrics: Metrics::held(Function::WebhookReceiver) }
+    }
+
+    /// What was counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Loads every source's secrets once, so that a weak one is found at start.
+    pub async fn check_secrets(&self) -> Result<(), LoadError> {
+        for source in self.config.sources.values() {
+            self.secrets_of(source).await?;
+        }
+        Ok(())
+    }
+
+    async fn secrets_of(&self, source: &Source) -> Result<Vec<WebhookSecret>, LoadError> {
+        let mut loaded = Vec::new();
+        for name in secret_names(source) {
+            let text = self.secrets.get(name).await?;
+            let secret = match source {
+                Source::Stripe(_) => WebhookSecret::stripe(&text),
+                Source::Checkout(_) => WebhookSecret::standard(&text),
+            };
+            loaded.push(secret.map_err(|reason| LoadError::Webhook { name: name.clone(), reason })?);
+        }
+        Ok(loaded)
+    }
+
+    /// Reads the secrets again after a signature that none matched. True if one has changed.
+    async fn refresh(&self, source: &Source) -> bool {
+        let mut changed = false;
+        for name in secret_names(source) {
+            changed |= self.secrets.refresh(name).await.unwrap_or(false);
+        }
+        changed
+    }
+}
+
+fn secret_names(source: &Source) -> &[String] {
+    match source {
+        Source::Stripe(source) => &source.webhook_secrets,
+        Source::Checkout(source) => &source.webhook_secrets,
+    }
+}
+
+/// Answers one webhook.
+pub async fn handle(deps: &Deps, request: HttpEvent) -> HttpReply {
+    let reply = answer(deps, &request).await;
+    deps.metrics.flush();
+    reply
+}
+
+async fn answer(deps: &Deps, request: &HttpEvent) -> HttpReply {
+    if let Some(over) = request.over_limit() {
+        deps.metrics.count("Refused", &[("Reason", "size")]);
+        return over;
+    }
+    let ["webhooks", name] = request.segments()[..] else { return HttpReply::status(404) };
+    let Some((name, source)) = deps.config.sources.get_key_value(name) else {
+        return HttpReply::status(404);
+    };
+    if request.method != "POST" {
+        return HttpReply::status(405).with("allow", "POST");
+    }
+    match verify(deps, source, request).await {
+        Ok(Verdict::Good) => {}
+        Ok(Verdict::Refused(refusal)) => {
+            deps.metrics.count("Refused", &[("Reason", refusal.word())]);
+            event!(warn, "webhook refused", source = Id(name), reason = refusal.word());
+            return HttpReply::status(400);
+        }
+        Err(error) => {
+            let text = error.to_string();
+            event!(error, "webhook not checked: no secrets", source = Id(name), error = Scrubbed(&text));
+            deps.metrics.count("Unavailable", &[("Source", name)]);
+            return HttpReply::status(503).with("retry-after", "30");
+        }
+    }
+    deliver(deps, name, read(source, request)).await
+}
+
+enum Verdict {
+    Good,
+    Refused(Refusal),
+}
+
+async fn verify(deps: &Deps, source: &Source, request: &HttpEvent) -> Result<Verdict, LoadError> {
+    let first = check(source, request, &deps.secrets_of(source).await?, deps);
+    let refusal = match first {
+        Ok(()) => return Ok(Verdict::Good),
+        Err(refusal) => refusal,
+    };
+    if refusal == Refusal::Mismatch && deps.refresh(source).await {
+        let again = check(source, request, &deps.secrets_of(source).await?, deps);
+        return Ok(again.map_or_else(Verdict::Refused, |()| Verdict::Good));
+    }
+    Ok(Verdict::Refused(refusal))
+}
+
+fn check(
+    source: &Source,
+    request: &HttpEvent,
+    secrets: &[WebhookSecret],
+    deps: &Deps,
+) -> Result<(), Refusal> {
+    use inbound::standard_webhooks as standard;
+    let header = |name| request.header(name).ok_or(Refusal::Header);
+    let now = deps.clock.now();
+    match source {
+        Source::Stripe(_) => {
+            inbound::stripe::verify(header("stripe-signature")?, &request.body, secrets, now)
+        }
+        Source::Checkout(_) => {
+            let headers = standard::Headers {
+                id: header(standard::ID_HEADER)?,
+                timestamp: header(standard::TIMESTAMP_HEADER)?,
+                signature: header(standard::SIGNATURE_HEADER)?,
+            };
+            standard::verify(headers, &request.body, secrets, now)
+        }
+    }
+}
+
+fn read(source: &Source, request: &HttpEvent) -> Reading {
+    match source {
+        Source::Stripe(source) => inbound::stripe::read(source, &request.body),
+        Source::Checkout(source) => {
+            let delivery = request.header(inbound::standard_webhooks::ID_HEADER).unwrap_or_default();
+            inbound::checkout::read(source, delivery, &request.body)
+        }
+    }
+}
+
+/// One send at most, then the answer.
+async fn deliver(deps: &Deps, source: &str, reading: Reading) -> HttpReply {
+    let count = |metric| deps.metrics.count(metric, &[("Source", source)]);
+    let (queue, body, event, metric) = match reading {
+        Reading::Hint { queue, body, event } => (queue, body, event, "Accepted"),
+        Reading::Parked { queue, body } => {
+            let event = match &body {
+                Body::Parked { event: Some(event), .. } => event.clone(),
+                Body::Parked { sha256, .. } => sha256.clone(),
+                _ => String::new(),
+            };
+            (queue, body, event, "Parked")
+        }
+        Reading::Unused => {
+            count("Unused");
+            return accepted();
+        }
+        // An error would make the sender repeat it for days.
+        Reading::WrongWorld => {
+            count("WrongWorld");
+            event!(warn, "webhook of another account or mode", source = Id(source));
+            return accepted();
+        }
+    };
+    let corr = correlation_id(&format!("{source}/{event}"));
+    match deps.queue.send(queue, &Message::new(&corr, body), None).await {
+        Ok(()) => {
+            count(metric);
+            event!(info, "webhook queued", source = Id(source), event.id = Id(&event), corr = Id(&corr), queue = queue, outcome = metric);
+            accepted()
+        }
+        Err(error) => {
+            count("Unavailable");
+            log_failure(source, &event, &corr, &error);
+            HttpReply::status(503).with("retry-after", "30")
+        }
+    }
+}
+
+fn accepted() -> HttpReply {
+    HttpReply::status(200)
+}
+
+fn log_failure(source: &str, event: &str, corr: &str, error: &QueueError) {
+    let text = error.to_string();
+    event!(error, "webhook not queued", source = Id(source), event.id = Id(event), corr = Id(corr), error = Scrubbed(&text));
+}
