@@ -145,6 +145,11 @@ impl EmbeddedAws {
         &self.0.dynamodb
     }
 
+    /// The embedded queues: they can rest while the clock jumps.
+    pub fn sqs(&self) -> &sqs::Sqs {
+        &self.0.sqs
+    }
+
     /// The object store: reports are read from here by the demo.
     pub fn s3(&self) -> &s3::S3 {
         &self.0.s3

@@ -1,5 +1,6 @@
 //! The embedded services as the real SDK sees them.
 
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError as UpdateError;
 use aws_sdk_dynamodb::types::{AttributeValue as Av, ReturnValuesOnConditionCheckFailure};
 use aws_sdk_scheduler::types::{ActionAfterCompletion, FlexibleTimeWindow, FlexibleTimeWindowMode, Target};
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -40,7 +41,6 @@ async fn one_of_eight_writers_on_one_revision_wins_and_the_losers_see_the_item()
         assert_eq!(seen.item.unwrap()["rev"], Av::N("1".into()));
     }
 }
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError as UpdateError;
 
 #[tokio::test(start_paused = true)]
 async fn the_due_index_holds_only_items_with_a_due_time_and_the_summary_is_projected() {
@@ -268,4 +268,28 @@ async fn a_fault_after_the_effect_is_retried_by_the_sdk_and_each_try_is_counted_
     let rows: Vec<String> = counted.iter().map(|(label, n)| format!("{label} {n}")).collect();
     assert_eq!(rows, ["webhook-receiver sqs SendMessage 2"]);
     assert_eq!(receive(&sqs, url).await.len(), 2, "a standard queue repeats");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_passes_quickly_and_queues_keep_what_they_hold() {
+    let (aws, config, resources) = started().await;
+    let sqs = aws_sdk_sqs::Client::new(&config);
+    let (orders, dead) = (&resources.queue_urls["orders"], &resources.dead_queue_urls["orders"]);
+    sqs.send_message().queue_url(dead).message_body("dead").send().await.unwrap();
+    let began = std::time::Instant::now();
+    aws.sqs().rest().await.unwrap();
+    tokio::time::advance(Duration::from_secs(86_400)).await;
+    aws.sqs().wake().await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    sqs.send_message().queue_url(orders).message_body("hint").send().await.unwrap();
+    assert_eq!(receive(&sqs, orders).await.len(), 1);
+    assert_eq!(receive(&sqs, dead).await.len(), 1);
+    for _ in 1..MAX_RECEIVES {
+        tokio::time::advance(Duration::from_secs(u64::from(VISIBILITY_SECONDS) + 1)).await;
+        assert_eq!(receive(&sqs, orders).await.len(), 1);
+    }
+    tokio::time::advance(Duration::from_secs(u64::from(VISIBILITY_SECONDS) + 1)).await;
+    assert_eq!(receive(&sqs, orders).await.len(), 0);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(receive(&sqs, dead).await.len(), 2, "the dead letter queue is still joined");
 }
