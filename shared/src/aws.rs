@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-pub use aws_config::SdkConfig;
 use aws_config::BehaviorVersion;
+pub use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{Credentials, Region, SharedCredentialsProvider};

@@ -104,7 +104,13 @@ where
     let message = match read(&record.body) {
         Ok(message) => message,
         Err(reason) => {
-            event!(error, "message not readable", message.id = id, reason = reason, receives = record.receives);
+            event!(
+                error,
+                "message not readable",
+                message.id = id,
+                reason = reason,
+                receives = record.receives
+            );
             return false;
         }
     };
@@ -117,7 +123,13 @@ where
     match tokio::time::timeout(budget, guarded).await {
         Ok(Ok(Ok(Disposition::Done))) => true,
         Ok(Ok(Ok(Disposition::Retry(reason)))) => {
-            event!(info, "message returns to the queue", corr = corr, reason = reason, receives = record.receives);
+            event!(
+                info,
+                "message returns to the queue",
+                corr = corr,
+                reason = reason,
+                receives = record.receives
+            );
             false
         }
         Ok(Ok(Ok(Disposition::Reject(reason)))) => {
@@ -211,11 +223,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_cannot_be_read_or_is_too_new_comes_back() {
         let newer = wake("ok").replace("\"v\":1", "\"v\":2");
-        let records = vec![
-            record("text", "hello"),
-            record("newer", &newer),
-            record("odd", "{\"v\":1,\"kind\":\"?\"}"),
-        ];
+        let records =
+            vec![record("text", "hello"), record("newer", &newer), record("odd", "{\"v\":1,\"kind\":\"?\"}")];
         assert_eq!(run(records, 30).await, ["newer", "odd", "text"]);
     }
 

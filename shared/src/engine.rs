@@ -13,6 +13,8 @@ pub mod settle;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
+
 pub use self::draft::Draft;
 pub use self::hand::{Hand, Own, Prepared, Trigger};
 use crate::batch::Deadline;
@@ -29,7 +31,7 @@ use crate::outbound::stripe::{StripeClient, StripeError, StripeSettings};
 use crate::queue::{Message, Queue, QueueSender};
 use crate::secrets::Secrets;
 use crate::store::orders::Committed;
-use crate::store::{OrderItem, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::timer::Timer;
 
 /// Most rounds of one invocation over one order. A round that changes nothing ends the loop, so this is a net.
@@ -122,7 +124,9 @@ pub enum EngineError {
     #[error("{0}")]
     Config(String),
     /// A replica that lags behind what is stored or hinted.
-    #[error("the order system shows version {read} of {order}, known is {known}: it lags behind, read again later")]
+    #[error(
+        "the order system shows version {read} of {order}, known is {known}: it lags behind, read again later"
+    )]
     Stale {
         /// The order.
         order: OrderKey,
@@ -150,11 +154,10 @@ pub struct Ran {
 
 impl Engine {
     /// The engine of a deployed function, from the environment.
-    pub async fn from_env(me: Function) -> Result<Self, crate::lambda::Error> {
+    pub async fn from_env(me: Function, sdk: &crate::aws::SdkConfig) -> Result<Self, crate::lambda::Error> {
         let config = Config::from_env()?;
-        let sdk = crate::aws::sdk_config().await;
         let http = Arc::new(crate::outbound::http::ReqwestHttp::new()?);
-        Ok(Self::over(me, Arc::new(config), &sdk, http, Clock::System, Tokens::Random))
+        Ok(Self::over(me, Arc::new(config), sdk, http, Clock::System, Tokens::Random))
     }
 
     /// The engine over any AWS endpoint and seam.
@@ -205,14 +208,24 @@ impl Engine {
     }
 
     /// A client for a Stripe source with this function's own key.
-    pub async fn stripe(&self, source: &StripeSource, deadline: Deadline) -> Result<StripeClient, EngineError> {
+    pub async fn stripe(
+        &self,
+        source: &StripeSource,
+        deadline: Deadline,
+    ) -> Result<StripeClient, EngineError> {
         let name = source.api_key_name(self.me).ok_or_else(|| {
             EngineError::Config(format!("[sources.{}] names no api key for {}", source.name, self.me))
         })?;
         let key = self.secrets.get(name).await?;
-        crate::config::check_key(source, &key).map_err(|e| EngineError::Config(e.to_string()))?;
-        let mut settings =
-            StripeSettings::new(self.http.clone(), self.clock.clone(), &source.base_url, key, source.livemode);
+        crate::config::check_key(source, key.expose_secret())
+            .map_err(|e| EngineError::Config(e.to_string()))?;
+        let mut settings = StripeSettings::new(
+            self.http.clone(),
+            self.clock.clone(),
+            &source.base_url,
+            key,
+            source.livemode,
+        );
         settings.account = Some(source.account.clone());
         settings.connect_account = source.connect.then(|| source.account.clone());
         settings.max_retries = self.stripe_retries;
@@ -229,7 +242,7 @@ impl Engine {
     pub async fn shop_named(&self, name: &str) -> Result<CheckoutClient, EngineError> {
         let source = self.shop_source(name)?;
         let token = self.secrets.get(&source.api_key).await?;
-        Ok(CheckoutClient { http: self.http.clone(), source: source.clone(), token })
+        Ok(CheckoutClient::new(self.http.clone(), source.clone(), token))
     }
 
     /// Brings one order as far as this function can: the loop.
@@ -287,7 +300,8 @@ impl Engine {
     fn known_and_quiet(&self, trigger: &Trigger, state: &State) -> bool {
         let known = trigger.event.as_deref().is_some_and(|event| state.knows(event));
         let now = self.clock.now();
-        known && !plan(state, &self.config.policy, now).iter().any(|a| a.ready(now) && a.owner == Some(self.me))
+        known
+            && !plan(state, &self.config.policy, now).iter().any(|a| a.ready(now) && a.owner == Some(self.me))
     }
 
     /// Claims what is ready and ours. What needs no call becomes facts at once.
@@ -308,8 +322,12 @@ impl Engine {
                 Do::Settle { effect } => claimed.extend(draft.take_over(effect)),
                 Do::LookAtOrder | Do::LookAtAttempt { .. } | Do::LookAtRefunds => {}
                 Do::Record(_) | Do::Schedule(_) => {}
-                Do::CreateSession { .. } | Do::CreateIntent { .. } | Do::Effect { .. } | Do::ReserveCard { .. } => {
-                    let prepared = hand.prepare(self, trigger, &draft.item.key.clone(), &draft.state, &action).await?;
+                Do::CreateSession { .. }
+                | Do::CreateIntent { .. }
+                | Do::Effect { .. }
+                | Do::ReserveCard { .. } => {
+                    let prepared =
+                        hand.prepare(self, trigger, &draft.item.key.clone(), &draft.state, &action).await?;
                     claimed.extend(self.admit(draft, prepared, action.reason).await?);
                 }
             }
@@ -366,7 +384,13 @@ impl Engine {
     }
 
     /// Wakes the owners of what is ready and not ours. A run without a commit wakes nobody.
-    async fn wake(&self, ran: &Ran, state: &State, key: &OrderKey, trigger: &Trigger) -> Result<u32, EngineError> {
+    async fn wake(
+        &self,
+        ran: &Ran,
+        state: &State,
+        key: &OrderKey,
+        trigger: &Trigger,
+    ) -> Result<u32, EngineError> {
         if ran.commits == 0 {
             return Ok(0);
         }
@@ -400,6 +424,9 @@ pub fn moves_money(terms: &Terms) -> bool {
         | Terms::Confirm { .. }
         | Terms::Capture { .. }
         | Terms::Refund { .. } => true,
-        Terms::CancelIntent { .. } | Terms::ExpireSession { .. } | Terms::Tell { .. } | Terms::Notice { .. } => false,
+        Terms::CancelIntent { .. }
+        | Terms::ExpireSession { .. }
+        | Terms::Tell { .. }
+        | Terms::Notice { .. } => false,
     }
 }

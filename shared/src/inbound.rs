@@ -188,5 +188,6 @@ fn parked(queue: Queue, source: &str, event: Option<String>, bytes: &[u8], reaso
 
 /// An id of Stripe's making, or one like it.
 fn is_id(text: &str) -> bool {
-    (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    (1..=255).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }

@@ -73,11 +73,7 @@ where
 /// what the queue expects then.
 pub fn records(event: SqsEvent) -> Vec<Record> {
     let record = |message: aws_lambda_events::event::sqs::SqsMessage| Record {
-        receives: message
-            .attributes
-            .get("ApproximateReceiveCount")
-            .and_then(|n| n.parse().ok())
-            .unwrap_or(1),
+        receives: message.attributes.get("ApproximateReceiveCount").and_then(|n| n.parse().ok()).unwrap_or(1),
         id: message.message_id.unwrap_or_default(),
         body: message.body.unwrap_or_default(),
     };

@@ -160,8 +160,19 @@ fn strong(name: &str, text: &str) -> Result<SecretString, SecretError> {
 /// What makes a secret unfit. A webhook secret (`whsec_`) needs 24 bytes after its prefix, any other 16 characters.
 pub fn weakness(value: &str) -> Option<&'static str> {
     let lower = value.to_ascii_lowercase();
-    let placeholders =
-        ["...", "changeme", "change-me", "change_me", "placeholder", "replace", "your_", "your-", "todo", "<", "xxxx"];
+    let placeholders = [
+        "...",
+        "changeme",
+        "change-me",
+        "change_me",
+        "placeholder",
+        "replace",
+        "your_",
+        "your-",
+        "todo",
+        "<",
+        "xxxx",
+    ];
     let tail = value.strip_prefix("whsec_").unwrap_or(value);
     let mut distinct: Vec<char> = tail.chars().collect();
     distinct.sort_unstable();

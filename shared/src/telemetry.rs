@@ -112,7 +112,9 @@ fn is_plain_id(text: &str) -> bool {
 }
 
 fn looks_secret(word: &str) -> bool {
-    ["sk_live_", "rk_live_", "sk_test_", "rk_test_", "whsec_", "whsk_", "_secret_"].iter().any(|p| word.contains(p))
+    ["sk_live_", "rk_live_", "sk_test_", "rk_test_", "whsec_", "whsk_", "_secret_"]
+        .iter()
+        .any(|p| word.contains(p))
         || word.starts_with("eyJ")
 }
 

@@ -113,8 +113,7 @@ pub fn schedule_name(name: &str) -> String {
     if (1..=64).contains(&name.len()) && name.chars().all(allowed) {
         return name.to_owned();
     }
-    let readable: String =
-        name.chars().map(|c| if allowed(c) { c } else { '-' }).take(31).collect();
+    let readable: String = name.chars().map(|c| if allowed(c) { c } else { '-' }).take(31).collect();
     let hash = hex::encode(Sha256::digest(name.as_bytes()));
     format!("{readable}-{}", &hash[..32])
 }

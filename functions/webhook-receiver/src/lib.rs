@@ -220,7 +220,15 @@ async fn deliver(deps: &Deps, source: &str, reading: Reading) -> HttpReply {
     match deps.queue.send(queue, &Message::new(&corr, body), None).await {
         Ok(()) => {
             count(metric);
-            event!(info, "webhook queued", source = Id(source), event.id = Id(&event), corr = Id(&corr), queue = queue, outcome = metric);
+            event!(
+                info,
+                "webhook queued",
+                source = Id(source),
+                event.id = Id(&event),
+                corr = Id(&corr),
+                queue = queue,
+                outcome = metric
+            );
             accepted()
         }
         Err(error) => {
@@ -237,5 +245,12 @@ fn accepted() -> HttpReply {
 
 fn log_failure(source: &str, event: &str, corr: &str, error: &QueueError) {
     let text = error.to_string();
-    event!(error, "webhook not queued", source = Id(source), event.id = Id(event), corr = Id(corr), error = Scrubbed(&text));
+    event!(
+        error,
+        "webhook not queued",
+        source = Id(source),
+        event.id = Id(event),
+        corr = Id(corr),
+        error = Scrubbed(&text)
+    );
 }

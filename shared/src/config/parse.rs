@@ -28,10 +28,7 @@ const CALLS_STRIPE: [Function; 7] = [
     Function::Reconciler,
 ];
 
-pub(super) fn parse(
-    text: &str,
-    overrides: &dyn Fn(&str) -> Option<String>,
-) -> Result<Config, ConfigErrors> {
+pub(super) fn parse(text: &str, overrides: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
     let reader = Reader::new(text, overrides);
     let (document, broken) = DeTable::parse_recoverable(text);
     for error in broken {
@@ -54,7 +51,9 @@ fn read(root: &Section<'_>) -> Config {
 
     let sources = sources(&root.section("sources"), root.reader);
     let live = sources.values().any(|s| matches!(s, Source::Stripe(s) if s.livemode));
-    let policy = policy(&root.section("policy"));
+    let notices = notices(root.section("notices"), live);
+    let mut policy = policy(&root.section("policy"));
+    policy.notify = notices.is_some();
     let config = Config {
         policy_hash: super::policy_hash(&policy),
         stack: name,
@@ -62,7 +61,7 @@ fn read(root: &Section<'_>) -> Config {
         since,
         policy,
         secrets: secrets(root.section("secrets")),
-        notices: notices(root.section("notices"), live),
+        notices,
         sweeper: sweeper(root.section("sweeper")),
         resources: resources::read(root.reader),
         sources,
@@ -111,7 +110,9 @@ fn url(reader: &Reader<'_>, found: Found<String>, reach: Reach) -> Option<String
         Err(wrong) => {
             let instead = match reach {
                 Reach::Strict => "write https://, a DNS name and perhaps a path",
-                Reach::Test => "write https://, a DNS name and perhaps a path, or http:// and a loopback address",
+                Reach::Test => {
+                    "write https://, a DNS name and perhaps a path, or http:// and a loopback address"
+                }
             };
             reader.mistake(found.place, &found.key, format!("{:?} {wrong}", found.value), instead);
             None
@@ -130,7 +131,8 @@ fn secret_name(reader: &Reader<'_>, found: Found<String>) -> String {
         // The value is not repeated: it may be the secret itself.
         let wrong =
             if looks_secret { "holds a secret, not the name of one" } else { "is no name of a secret" };
-        let instead = "write a name such as \"stripe-key\" and store the value with `tandem secrets put NAME`";
+        let instead =
+            "write a name such as \"stripe-key\" and store the value with `tandem secrets put NAME`";
         reader.mistake(found.place, &found.key, wrong, instead);
     }
     found.value
@@ -278,6 +280,7 @@ fn policy(section: &Section<'_>) -> Policy {
         capture: capture(section.section("capture")),
         page: page(section.section("page")),
         limits: limits(section.section("limits")),
+        notify: false,
     };
     for (name, place) in section.names() {
         if !["retry", "refund", "capture", "page", "limits"].contains(&name.as_str()) {
@@ -380,15 +383,11 @@ fn notices(section: Section<'_>, live: bool) -> Option<NoticeTarget> {
     if !section.exists() {
         return None;
     }
-    let target = section.required(
-        "url",
-        Some("TANDEM_NOTICES_URL"),
-        "\"https://shop.example.com/tandem/notices\"",
-    );
+    let target =
+        section.required("url", Some("TANDEM_NOTICES_URL"), "\"https://shop.example.com/tandem/notices\"");
     let url = target.and_then(|found| url(section.reader, found, reach(live)));
-    let secret = section
-        .required("secret", None, "\"notice-secret\"")
-        .map(|found| secret_name(section.reader, found));
+    let secret =
+        section.required("secret", None, "\"notice-secret\"").map(|found| secret_name(section.reader, found));
     section.finish();
     Some(NoticeTarget { url: url?, secret: secret? })
 }
@@ -401,7 +400,12 @@ fn secrets(section: Section<'_>) -> SecretStore {
     let (kind, rest) = found.value.split_once(':').unwrap_or((&found.value, ""));
     let path = |c: &u8| c.is_ascii_alphanumeric() || b"-_./".contains(c);
     match kind {
-        "ssm" if rest.len() > 1 && rest.starts_with('/') && rest.ends_with('/') && rest.as_bytes().iter().all(|c| path(c)) => {
+        "ssm"
+            if rest.len() > 1
+                && rest.starts_with('/')
+                && rest.ends_with('/')
+                && rest.as_bytes().iter().all(|c| path(c)) =>
+        {
             SecretStore::Ssm { prefix: rest.to_owned() }
         }
         "secretsmanager" if rest.as_bytes().iter().all(|c| path(c)) => {
@@ -410,7 +414,8 @@ fn secrets(section: Section<'_>) -> SecretStore {
         "env" if rest.is_empty() => SecretStore::Env,
         "file" if !rest.is_empty() => SecretStore::File { dir: rest.to_owned() },
         _ => {
-            let instead = "write \"ssm:/tandem/prod/\", \"secretsmanager:tandem/prod/\", \"env\" or \"file:FOLDER\"";
+            let instead =
+                "write \"ssm:/tandem/prod/\", \"secretsmanager:tandem/prod/\", \"env\" or \"file:FOLDER\"";
             reader.mistake(found.place, &found.key, format!("{:?} names no store", found.value), instead);
             SecretStore::Env
         }
@@ -433,10 +438,18 @@ fn sweeper(section: Section<'_>) -> SweeperLimits {
 }
 
 fn cross_check(reader: &Reader<'_>, config: &Config) {
-    let stripes: Vec<&StripeSource> =
-        config.sources.values().filter_map(|s| if let Source::Stripe(s) = s { Some(s) } else { None }).collect();
+    let stripes: Vec<&StripeSource> = config
+        .sources
+        .values()
+        .filter_map(|s| if let Source::Stripe(s) = s { Some(s) } else { None })
+        .collect();
     if stripes.is_empty() {
-        reader.mistake(Place::Nowhere, "sources", "names no Stripe account", "write [sources.stripe] kind = \"stripe\"");
+        reader.mistake(
+            Place::Nowhere,
+            "sources",
+            "names no Stripe account",
+            "write [sources.stripe] kind = \"stripe\"",
+        );
     }
     for (i, one) in stripes.iter().enumerate() {
         if stripes[..i].iter().any(|s| s.account == one.account && s.livemode == one.livemode) {

@@ -188,11 +188,9 @@ impl<'a> Section<'a> {
     /// A string, from the variable `over` if it is set.
     pub(super) fn string(&self, key: &str, over: Option<&str>) -> Option<Found<String>> {
         let written = self.entry(key).and_then(|value| match value.get_ref() {
-            DeValue::String(text) => Some(Found {
-                value: text.trim().to_owned(),
-                place: self.place(value),
-                key: self.key(key),
-            }),
+            DeValue::String(text) => {
+                Some(Found { value: text.trim().to_owned(), place: self.place(value), key: self.key(key) })
+            }
             _ => {
                 self.wrong_type(key, value, "a string in quotes");
                 None
@@ -286,7 +284,8 @@ impl<'a> Section<'a> {
         value: &Spanned<DeValue<'_>>,
         range: &RangeInclusive<Seconds>,
     ) -> Option<Seconds> {
-        let example = "a span in quotes: a number and one of s, m, h, d, e.g. \"90s\", \"30m\", \"12h\", \"1d\"";
+        let example =
+            "a span in quotes: a number and one of s, m, h, d, e.g. \"90s\", \"30m\", \"12h\", \"1d\"";
         let Some(text) = value.get_ref().as_str() else {
             self.wrong_type(key, value, example);
             return None;
@@ -295,7 +294,8 @@ impl<'a> Section<'a> {
         match parse_span(text) {
             Some(span) if range.contains(&span) => Some(span),
             Some(_) => {
-                let instead = format!("write at least {} and at most {}", show(*range.start()), show(*range.end()));
+                let instead =
+                    format!("write at least {} and at most {}", show(*range.start()), show(*range.end()));
                 self.reader.mistake(at, &self.key(key), format!("{text:?} is out of range"), instead);
                 None
             }

@@ -36,9 +36,12 @@ impl Engine {
             "payment_intent" => Some(hint.object_id.clone()),
             _ => hint.refs.get("payment_intent").cloned(),
         };
-        let own = matches!(hint.object_type.as_str(), "checkout.session" | "refund").then_some(&hint.object_id);
+        let own =
+            matches!(hint.object_type.as_str(), "checkout.session" | "refund").then_some(&hint.object_id);
         for id in intent.iter().chain(own) {
-            if let Some(order) = self.store.linked(&keys::stripe_link(&source.account, source.mode(), id)).await? {
+            if let Some(order) =
+                self.store.linked(&keys::stripe_link(&source.account, source.mode(), id)).await?
+            {
                 return Ok(Routed::Order(order));
             }
         }
@@ -53,7 +56,9 @@ impl Engine {
         };
         let Some(intent) = intent else { return Ok(Routed::Foreign) };
         match client.retrieve_intent(&intent).await {
-            Ok(read) => Ok(read.metadata.get(TANDEM_ORDER).map_or(Routed::Foreign, |named| self.named(named))),
+            Ok(read) => {
+                Ok(read.metadata.get(TANDEM_ORDER).map_or(Routed::Foreign, |named| self.named(named)))
+            }
             Err(error) if error.is_missing() => Ok(Routed::Foreign),
             Err(error) => Err(error.into()),
         }

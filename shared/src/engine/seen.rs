@@ -152,7 +152,9 @@ pub fn of_answer(terms: &Terms, value: &Value) -> Vec<What> {
         serde_json::from_value(value.clone()).ok()
     }
     let seen = match terms {
-        Terms::CreateSession { .. } | Terms::ExpireSession { .. } => read::<Session>(value).map(|s| session(&s)),
+        Terms::CreateSession { .. } | Terms::ExpireSession { .. } => {
+            read::<Session>(value).map(|s| session(&s))
+        }
         Terms::CreateIntent { .. }
         | Terms::Confirm { .. }
         | Terms::CancelIntent { .. }

@@ -69,7 +69,9 @@ impl Engine {
             (Some(value), _) => Ok(Verdict::Done(value)),
             (None, Some(before)) if now - before >= SECOND_LIST_AFTER => Ok(Verdict::Roll),
             (None, None) if !matches!(claim.terms, Terms::Refund { .. }) => Ok(Verdict::Roll),
-            (None, Some(_)) => Ok(Verdict::Later { after: Some(SECOND_LIST_AFTER), unknown: true, server_error: false }),
+            (None, Some(_)) => {
+                Ok(Verdict::Later { after: Some(SECOND_LIST_AFTER), unknown: true, server_error: false })
+            }
             (None, None) => Ok(Verdict::ListedEmpty),
         }
     }
@@ -83,7 +85,9 @@ impl Engine {
         claim: &Claim,
     ) -> Result<Option<Verdict>, EngineError> {
         let (told, facts, object) = match &claim.terms {
-            Terms::Confirm { intent, .. } | Terms::Capture { intent, .. } | Terms::CancelIntent { intent, .. } => {
+            Terms::Confirm { intent, .. }
+            | Terms::Capture { intent, .. }
+            | Terms::CancelIntent { intent, .. } => {
                 let read = client.retrieve_intent(intent).await?;
                 let facts = seen::intent(&read).unwrap_or_default();
                 (told_by_intent(&item.state(), &claim.terms, &read), facts, intent.clone())
@@ -99,12 +103,19 @@ impl Engine {
             Told::NotYet => None,
             // The object is read again under the next revision: here only its id is known to have changed.
             Told::Done => Some(Verdict::Done(serde_json::json!({ "id": object }))),
-            Told::Refused(code, decline) => Some(Verdict::Refused { code: code.into(), decline, seen: facts }),
+            Told::Refused(code, decline) => {
+                Some(Verdict::Refused { code: code.into(), decline, seen: facts })
+            }
         })
     }
 
     /// Searches for the object that a creation of ours may have made.
-    async fn find(&self, client: &StripeClient, item: &OrderItem, claim: &Claim) -> Result<Option<Value>, StripeError> {
+    async fn find(
+        &self,
+        client: &StripeClient,
+        item: &OrderItem,
+        claim: &Claim,
+    ) -> Result<Option<Value>, StripeError> {
         let state = item.state();
         let first = claim.generation_at - LIST_MARGIN;
         let window = Created::since(first);

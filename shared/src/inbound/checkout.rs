@@ -18,8 +18,7 @@ struct Notice {
 
 /// Reads a verified body. `delivery` is its `webhook-id`.
 pub fn read(source: &CheckoutSource, delivery: &str, bytes: &[u8]) -> Reading {
-    let park =
-        |reason: &str| parked(Queue::Orders, &source.name, Some(delivery.to_owned()), bytes, reason);
+    let park = |reason: &str| parked(Queue::Orders, &source.name, Some(delivery.to_owned()), bytes, reason);
     let notice: Notice = match serde_json::from_slice(bytes) {
         Ok(notice) => notice,
         Err(error) if error.is_data() => return park("no notice: type is missing or no string"),
@@ -109,8 +108,10 @@ mod tests {
             r#"{"type":"order.updated","data":{"id":"buyer@example.com"}}"#,
             r#"{"type":"order.updated","data":{"id":"1","version":"x"}}"#,
         ] {
-            let Reading::Parked { queue: Queue::Orders, body: Body::Parked { event, size, sha256, reason, .. } } =
-                read_text(text)
+            let Reading::Parked {
+                queue: Queue::Orders,
+                body: Body::Parked { event, size, sha256, reason, .. },
+            } = read_text(text)
             else {
                 panic!("{text}")
             };

@@ -37,8 +37,8 @@ pub fn verify(
         return Err(Refusal::Limit);
     }
     // A dot would let a forger shift bytes between the id and the time; a comma means two headers that were joined.
-    let id_is_plain = (1..=128).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-:".contains(&b));
+    let id_is_plain =
+        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-:".contains(&b));
     if !id_is_plain {
         return Err(Refusal::Malformed);
     }
@@ -109,9 +109,22 @@ mod tests {
         for (shift, expected) in
             [(-300, Ok(())), (300, Ok(())), (-301, Err(Refusal::Time)), (301, Err(Refusal::Time))]
         {
-            assert_eq!(verify(headers, body, &[secret.clone()], UnixTime(now.0 + shift)), expected, "{shift}");
+            assert_eq!(
+                verify(headers, body, &[secret.clone()], UnixTime(now.0 + shift)),
+                expected,
+                "{shift}"
+            );
         }
-        for timestamp in ["", "+1614265330", " 1614265330", "1e9", "-1", "1614265330.0", "99999999999999999999", "1614265330,1614265330"] {
+        for timestamp in [
+            "",
+            "+1614265330",
+            " 1614265330",
+            "1e9",
+            "-1",
+            "1614265330.0",
+            "99999999999999999999",
+            "1614265330,1614265330",
+        ] {
             let broken = Headers { timestamp, ..headers };
             assert_eq!(verify(broken, body, &[secret.clone()], now), Err(Refusal::Malformed), "{timestamp}");
         }

@@ -43,8 +43,7 @@ pub fn verify(header: &str, body: &[u8], secrets: &[WebhookSecret], now: UnixTim
     if signatures.is_empty() {
         return Err(Refusal::Scheme);
     }
-    let signatures: Vec<Vec<u8>> =
-        signatures.into_iter().filter_map(|s| hex::decode(s).ok()).collect();
+    let signatures: Vec<Vec<u8>> = signatures.into_iter().filter_map(|s| hex::decode(s).ok()).collect();
     if !within_tolerance(signed_at, now) {
         return Err(Refusal::Time);
     }
@@ -152,8 +151,7 @@ fn account_matches(source: &StripeSource, account: Option<&str>) -> bool {
 }
 
 fn is_type(text: &str) -> bool {
-    (1..=255).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+    (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
 }
 
 /// The ids an object names, whether expanded or not. An intent names its charge as `latest_charge`.
@@ -177,7 +175,8 @@ pub fn our_metadata(object: &Value) -> BTreeMap<String, String> {
             && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:#%".contains(&b))
     };
     let entries = object.get("metadata").and_then(Value::as_object);
-    let pairs = entries.into_iter().flatten().filter(|(key, _)| key.starts_with("tandem_") && key.len() <= 40);
+    let pairs =
+        entries.into_iter().flatten().filter(|(key, _)| key.starts_with("tandem_") && key.len() <= 40);
     pairs
         .filter_map(|(key, value)| Some((key.clone(), value.as_str().filter(|v| ours(v))?.to_owned())))
         .take(8)

@@ -146,7 +146,8 @@ impl Store {
             }
             Self::Env => Err(failed(format!("the environment cannot be written; set {}", variable(name)))),
             Self::File { dir } => {
-                let written = std::fs::create_dir_all(dir).and_then(|()| private_write(&file(dir, name), value));
+                let written =
+                    std::fs::create_dir_all(dir).and_then(|()| private_write(&file(dir, name), value));
                 written.map_err(|error| failed(error.kind().to_string()))
             }
             Self::Memory(store) => {

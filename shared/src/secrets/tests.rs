@@ -70,7 +70,16 @@ async fn many_callers_make_one_call() {
 #[tokio::test]
 async fn weak_values_and_placeholders_are_refused_and_never_shown() {
     let short = format!("whsec_{}", "a1b2c3d4e5f6g7h8i9j0k1l");
-    let weak = ["", "   ", "short", &short, "whsec_...", "changeme-changeme-1", "aaaaaaaaaaaaaaaaaaaaaaaa", "a b c d e f g h i j"];
+    let weak = [
+        "",
+        "   ",
+        "short",
+        &short,
+        "whsec_...",
+        "changeme-changeme-1",
+        "aaaaaaaaaaaaaaaaaaaaaaaa",
+        "a b c d e f g h i j",
+    ];
     for value in weak {
         let store = MemoryStore::new([("key", value)]);
         let secrets = Secrets::in_memory(store, Clock::System);

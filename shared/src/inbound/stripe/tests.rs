@@ -39,7 +39,9 @@ fn a_good_signature_passes_in_any_order_beside_unknown_items() {
 fn the_key_is_the_whole_text_of_the_secret() {
     // Computed with Python's hmac over b"1795000000." + body and the full secret text.
     let header = sign(&current(), b"{}", NOW);
-    let mut mac = <hmac::Hmac<sha2::Sha256> as hmac::KeyInit>::new_from_slice(b"whsec_a1b2c3d4e5f6g7h8i9j0k1l2").unwrap();
+    let mut mac =
+        <hmac::Hmac<sha2::Sha256> as hmac::KeyInit>::new_from_slice(b"whsec_a1b2c3d4e5f6g7h8i9j0k1l2")
+            .unwrap();
     hmac::Mac::update(&mut mac, b"1795000000.{}");
     let expected = hex::encode(hmac::Mac::finalize(mac).into_bytes());
     assert_eq!(header, format!("t=1795000000,v1={expected}"));
@@ -89,7 +91,8 @@ fn limits_come_before_hashing() {
 
 #[test]
 fn exact_bytes_are_signed_whatever_they_are() {
-    let bodies: [&[u8]; 5] = [b"{\n  \"a\": 1\n}", "{\"a\":\"ü\"}".as_bytes(), b"{}\r\n", b"\xef\xbb\xbf{}", b"\xff\xfe"];
+    let bodies: [&[u8]; 5] =
+        [b"{\n  \"a\": 1\n}", "{\"a\":\"ü\"}".as_bytes(), b"{}\r\n", b"\xef\xbb\xbf{}", b"\xff\xfe"];
     for body in bodies {
         let header = sign(&current(), body, NOW);
         assert_eq!(verify(&header, body, &[current()], NOW), Ok(()));
@@ -197,7 +200,8 @@ fn signed_but_unreadable_events_are_parked() {
     let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
     let no_object = event("payment_intent.succeeded", &json!({})).to_string();
     let odd_id = event("charge.succeeded", &json!({ "id": "a b", "object": "charge" })).to_string();
-    let thin = json!({ "id": "evt_1", "object": "v2.core.event", "type": "v1.x", "livemode": false }).to_string();
+    let thin =
+        json!({ "id": "evt_1", "object": "v2.core.event", "type": "v1.x", "livemode": false }).to_string();
     let no_mode = json!({ "id": "evt_1", "object": "event", "type": "charge.succeeded" }).to_string();
     for (text, event) in [
         ("not json", None),
