@@ -3,9 +3,12 @@
 //! Invariants: nothing is called that is not claimed in the item; no observation made under a moved revision is stored;
 //! an outcome is recorded only by the owner of its claim.
 
+pub mod calls;
 pub mod carry;
+pub mod customer;
 pub mod draft;
 pub mod hand;
+pub mod look;
 pub mod route;
 pub mod seen;
 pub mod settle;
@@ -138,6 +141,9 @@ pub enum EngineError {
     /// Others kept committing first.
     #[error("{0} changed under us again and again; the message returns to the queue")]
     Contended(OrderKey),
+    /// Another order of the same buyer is creating the customer, or its outcome is unknown.
+    #[error("the buyer's customer is being created; the order waits for it")]
+    CustomerWaits,
     /// The invocation ends.
     #[error("no time left in this invocation; the message returns to the queue")]
     OutOfTime,
@@ -254,16 +260,18 @@ impl Engine {
     ) -> Result<Ran, EngineError> {
         let mut ran = Ran::default();
         let mut lost = 0;
+        let mut item = self.store.load(key).await?;
+        // What was read counts for the revision it was read under: after somebody else's commit it is read again.
+        let mut moved = true;
         for round in 0..ROUNDS_MAX {
             if !trigger.deadline.allows(CALL_MARGIN) {
                 return Err(EngineError::OutOfTime);
             }
-            let item = self.store.load(key).await?;
             let state = item.state();
             if round == 0 && self.known_and_quiet(trigger, &state) {
                 return Ok(ran);
             }
-            let observed = hand.observe(self, trigger, key, &state).await?;
+            let observed = hand.observe(self, trigger, key, &state, moved).await?;
             let mut draft = Draft::new(self, &item, state, trigger);
             for (what, reason) in observed {
                 draft.see(what, reason);
@@ -271,22 +279,25 @@ impl Engine {
             draft.records();
             let claimed = self.claim(&mut draft, trigger, hand).await?;
             if draft.is_empty() {
-                self.wake(&ran, &draft.state, key, trigger).await.map(|woken| ran.woken = woken)?;
+                ran.woken = self.wake(&ran, &draft.state, key, trigger).await?;
                 return Ok(ran);
             }
             let timers = draft.timers.clone();
-            let item = match self.store.commit(&item, draft.change()?).await? {
-                Committed::Yes(item) => *item,
-                Committed::Lost(_) => {
+            match self.store.commit(&item, draft.change()?).await? {
+                Committed::Yes(now) => item = *now,
+                Committed::Lost(now) => {
+                    (item, moved) = (*now, true);
                     lost += 1;
                     continue;
                 }
-            };
+            }
             ran.commits += 1;
+            moved = false;
             self.set_timers(key, &timers, trigger).await;
-            let mut item = item;
             for claim in claimed {
+                let before = item.rev;
                 item = self.carry_out(item, &claim, trigger, hand).await?;
+                moved |= item.rev != before + 1;
             }
         }
         if lost == 0 {

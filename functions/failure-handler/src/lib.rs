@@ -1,1 +1,100 @@
-//! failure-handler
+//! Failed off-session payments: schedules the next try, confirms the stored intent when it is due, gives up by policy.
+//!
+//! Invariant: a card is confirmed only within its budget, and only after order and intent were read again.
+
+use shared::aws::SdkConfig;
+use shared::batch::{CONCURRENCY, Deadline, Delivery, Record, run_batch};
+use shared::domain::fact::{Terms, What};
+use shared::domain::ids::{Function, OrderKey};
+use shared::domain::plan::{Action, Do, Reason, plan};
+use shared::domain::state::State;
+use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger};
+use shared::error::Disposition;
+use shared::lambda::Error;
+use shared::queue::Body;
+
+/// What the function works with.
+#[derive(Clone)]
+pub struct Deps {
+    engine: Engine,
+}
+
+impl Deps {
+    /// From the function's environment.
+    pub async fn from_env(sdk: &SdkConfig) -> Result<Self, Error> {
+        Ok(Self { engine: Engine::from_env(Function::FailureHandler, sdk).await? })
+    }
+
+    /// From parts: the local stack and tests.
+    pub fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+}
+
+/// Handles a batch; returns the ids of the messages to keep in the queue.
+pub async fn handle(deps: &Deps, records: Vec<Record>, deadline: Deadline) -> Vec<String> {
+    run_batch(records, CONCURRENCY, deadline, |delivery| one(&deps.engine, delivery)).await
+}
+
+async fn one(engine: &Engine, delivery: Delivery) -> Result<Disposition, EngineError> {
+    let Delivery { message, deadline, .. } = delivery;
+    let Body::Wake { order } = message.body else {
+        return Ok(Disposition::Reject("not a message for this queue"));
+    };
+    let trigger = Trigger { corr: message.corr, event: None, deadline };
+    engine.run(&order, &trigger, &mut Ladder).await?;
+    Ok(Disposition::Done)
+}
+
+struct Ladder;
+
+impl Hand for Ladder {
+    async fn observe(
+        &mut self,
+        engine: &Engine,
+        trigger: &Trigger,
+        key: &OrderKey,
+        state: &State,
+        moved: bool,
+    ) -> Result<Vec<(What, Reason)>, EngineError> {
+        if !moved {
+            return Ok(Vec::new());
+        }
+        let now = engine.clock.now();
+        let intents: Vec<String> = plan(state, &engine.config.policy, now)
+            .into_iter()
+            .filter(|a| a.ready(now) && a.owner == Some(Function::FailureHandler))
+            .filter_map(|a| match a.what {
+                Do::Effect { terms: Terms::Confirm { intent, .. }, .. } => Some(intent),
+                Do::ReserveCard { attempt, .. } => {
+                    state.attempts.get(&attempt).and_then(|a| a.object.clone())
+                }
+                _ => None,
+            })
+            .collect();
+        let mut out = Vec::new();
+        if !intents.is_empty() {
+            out.extend(engine.read_order(key, state, None).await?.1);
+            let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;
+            for intent in intents {
+                out.extend(engine.read_intent(&client, key, state, &intent).await?);
+            }
+        }
+        Ok(out)
+    }
+
+    async fn prepare(
+        &mut self,
+        engine: &Engine,
+        _trigger: &Trigger,
+        key: &OrderKey,
+        _state: &State,
+        action: &Action,
+    ) -> Result<Prepared, EngineError> {
+        match &action.what {
+            Do::Effect { effect, terms } => Ok(engine.prepare_effect(key, effect, terms)),
+            Do::ReserveCard { .. } => engine.prepare_budget(key, action).await,
+            _ => Ok(Prepared::Nothing),
+        }
+    }
+}

@@ -1,2 +1,10 @@
-//! Entry point of `failure-handler`.
-fn main() {}
+//! Entry point of `failure-handler`: declines, the retry ladder, giving up.
+use failure_handler::{Deps, handle};
+use shared::{aws, lambda, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda::Error> {
+    telemetry::init();
+    let deps = Deps::from_env(&aws::sdk_config().await).await?; // A bad setting must fail INIT, not a customer.
+    lambda::serve_batch(|records, deadline| handle(&deps, records, deadline)).await
+}

@@ -1,2 +1,10 @@
-//! Entry point of `notifier`.
-fn main() {}
+//! Entry point of `notifier`: tell people.
+use notifier::{Deps, handle};
+use shared::{aws, lambda, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda::Error> {
+    telemetry::init();
+    let deps = Deps::from_env(&aws::sdk_config().await).await?; // A bad setting must fail INIT, not a customer.
+    lambda::serve_batch(|records, deadline| handle(&deps, records, deadline)).await
+}

@@ -1,1 +1,122 @@
-//! order-updater
+//! Tells the order system our view of an order's payment. The only writer to order systems.
+//!
+//! Invariant: one write in flight per order; a lower version never undoes a newer one.
+
+use shared::aws::SdkConfig;
+use shared::batch::{CONCURRENCY, Deadline, Delivery, Record, run_batch};
+use shared::domain::fact::{Terms, What};
+use shared::domain::ids::{Function, OrderKey};
+use shared::domain::plan::{Action, Do, Reason};
+use shared::domain::state::State;
+use shared::domain::time::Seconds;
+use shared::engine::{Engine, EngineError, Hand, Own, Prepared, Trigger};
+use shared::error::Disposition;
+use shared::lambda::Error;
+use shared::outbound::checkout::CheckoutError;
+use shared::queue::Body;
+
+/// What the function works with.
+#[derive(Clone)]
+pub struct Deps {
+    engine: Engine,
+}
+
+impl Deps {
+    /// From the function's environment.
+    pub async fn from_env(sdk: &SdkConfig) -> Result<Self, Error> {
+        Ok(Self { engine: Engine::from_env(Function::OrderUpdater, sdk).await? })
+    }
+
+    /// From parts: the local stack and tests.
+    pub fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+}
+
+/// Handles a batch; returns the ids of the messages to keep in the queue.
+pub async fn handle(deps: &Deps, records: Vec<Record>, deadline: Deadline) -> Vec<String> {
+    run_batch(records, CONCURRENCY, deadline, |delivery| one(&deps.engine, delivery)).await
+}
+
+async fn one(engine: &Engine, delivery: Delivery) -> Result<Disposition, EngineError> {
+    let Delivery { message, deadline, .. } = delivery;
+    let Body::Wake { order } = message.body else {
+        return Ok(Disposition::Reject("not a message for this queue"));
+    };
+    let trigger = Trigger { corr: message.corr, event: None, deadline };
+    engine.run(&order, &trigger, &mut Teller).await?;
+    Ok(Disposition::Done)
+}
+
+struct Teller;
+
+impl Hand for Teller {
+    async fn observe(
+        &mut self,
+        _engine: &Engine,
+        _trigger: &Trigger,
+        _key: &OrderKey,
+        _state: &State,
+        _moved: bool,
+    ) -> Result<Vec<(What, Reason)>, EngineError> {
+        Ok(Vec::new())
+    }
+
+    async fn prepare(
+        &mut self,
+        _engine: &Engine,
+        _trigger: &Trigger,
+        _key: &OrderKey,
+        _state: &State,
+        action: &Action,
+    ) -> Result<Prepared, EngineError> {
+        match &action.what {
+            Do::Effect { effect, terms: terms @ Terms::Tell { .. } } => {
+                Ok(Prepared::Own { effect: effect.clone(), terms: terms.clone() })
+            }
+            _ => Ok(Prepared::Nothing),
+        }
+    }
+
+    async fn perform(
+        &mut self,
+        engine: &Engine,
+        _trigger: &Trigger,
+        key: &OrderKey,
+        state: &State,
+        _terms: &Terms,
+    ) -> Result<Own, EngineError> {
+        // Always the newest view: a claim taken over may be older.
+        let (Some(view), version) = (state.view.clone(), state.view_version) else {
+            return Ok(Own::Done(Vec::new()));
+        };
+        let mut view = view;
+        if state.payable(engine.clock.now())
+            && let (Some(base), Some(token)) = (&engine.config.public_url, &state.pay_token)
+        {
+            view.payment_url = Some(format!("{}/pay/{token}", base.trim_end_matches('/')));
+        }
+        let refused = |detail: String| {
+            let effect = "tell".to_owned();
+            Ok(Own::Refused(vec![What::TellFailed { effect, detail }]))
+        };
+        match engine.shop(key).await?.write_back(&key.order_id(), version, &view).await {
+            Ok(order) => match order.payment.map_or(0, |p| p.version) {
+                held if held == version => Ok(Own::Done(vec![What::ViewTold { version }])),
+                held if held > version => {
+                    refused(format!("it holds payment_version {held}, ours is {version}"))
+                }
+                _ => Ok(Own::Later(Seconds::minutes(1))),
+            },
+            Err(CheckoutError::NotFound(_)) => refused("it does not know the order (404)".into()),
+            Err(CheckoutError::Refused(status)) => refused(format!("it answers {status}")),
+            Err(CheckoutError::Throttled { retry_after }) => {
+                Ok(Own::Later(Seconds(i64::from(retry_after.unwrap_or(60)))))
+            }
+            Err(error) => {
+                tracing::warn!(order.key = %key, error = %error, "the order system was not told");
+                Ok(Own::Later(Seconds::minutes(1)))
+            }
+        }
+    }
+}

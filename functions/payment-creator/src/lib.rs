@@ -1,1 +1,127 @@
-//! payment-creator
+//! Reads an order that may need paying, sees to the buyer's Stripe customer and the payment attempt.
+//!
+//! Invariant: the order is read at its system before anything is made, under the revision that the claim is committed on.
+
+use shared::aws::SdkConfig;
+use shared::batch::{CONCURRENCY, Deadline, Delivery, Record, run_batch};
+use shared::domain::fact::What;
+use shared::domain::ids::{Function, OrderKey};
+use shared::domain::order::Order;
+use shared::domain::plan::{Action, Do, Reason};
+use shared::domain::state::State;
+use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger};
+use shared::error::Disposition;
+use shared::lambda::Error;
+use shared::queue::Body;
+use shared::store::orders::Parked;
+
+/// What the function works with.
+#[derive(Clone)]
+pub struct Deps {
+    engine: Engine,
+}
+
+impl Deps {
+    /// From the function's environment.
+    pub async fn from_env(sdk: &SdkConfig) -> Result<Self, Error> {
+        Ok(Self { engine: Engine::from_env(Function::PaymentCreator, sdk).await? })
+    }
+
+    /// From parts: the local stack and tests.
+    pub fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+}
+
+/// Handles a batch; returns the ids of the messages to keep in the queue.
+pub async fn handle(deps: &Deps, records: Vec<Record>, deadline: Deadline) -> Vec<String> {
+    run_batch(records, CONCURRENCY, deadline, |delivery| one(&deps.engine, delivery)).await
+}
+
+async fn one(engine: &Engine, delivery: Delivery) -> Result<Disposition, EngineError> {
+    let Delivery { message, deadline, .. } = delivery;
+    let (key, event, hinted) = match message.body {
+        Body::Wake { order } => (order, None, None),
+        Body::Order { source, order_id, version, event, .. } => {
+            let made = OrderKey::new(&engine.config.stack, "checkout", &source, &order_id);
+            let key = made.map_err(|e| EngineError::Config(e.to_string()))?;
+            (key, Some(format!("{source}/{event}")), version)
+        }
+        Body::Parked { source, event, sha256, size, reason } => {
+            let id = event.unwrap_or_else(|| sha256.clone());
+            let parked = Parked { id, source, reason, sha256, size: u64::try_from(size).unwrap_or(u64::MAX) };
+            engine.store.park(&parked, engine.clock.now()).await?;
+            return Ok(Disposition::Done);
+        }
+        Body::Stripe(_) | Body::Notice { .. } => {
+            return Ok(Disposition::Reject("not a message for this queue"));
+        }
+    };
+    let trigger = Trigger { corr: message.corr, event, deadline };
+    let mut hand = Creator { hinted, order: None };
+    engine.run(&key, &trigger, &mut hand).await?;
+    Ok(Disposition::Done)
+}
+
+struct Creator {
+    hinted: Option<u64>,
+    order: Option<Order>,
+}
+
+impl Hand for Creator {
+    async fn observe(
+        &mut self,
+        engine: &Engine,
+        trigger: &Trigger,
+        key: &OrderKey,
+        state: &State,
+        moved: bool,
+    ) -> Result<Vec<(What, Reason)>, EngineError> {
+        if !moved {
+            return Ok(Vec::new());
+        }
+        let (order, mut seen) = engine.read_order(key, state, self.hinted).await?;
+        let pays = order.total > 0 && order.collection != shared::domain::order::Collection::None;
+        let registered = order.customer.as_ref().is_some_and(|c| c.id.is_some());
+        if pays && registered && (state.customer.is_none() || engine.wants_method(state, &order)) {
+            let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;
+            seen.extend(engine.customer(&client, key, state, &order).await?);
+            let linked = seen.iter().find_map(|(what, _)| match what {
+                What::CustomerLinked { customer } => Some(customer.clone()),
+                _ => None,
+            });
+            // A customer made just now has no saved method.
+            let known = state.customer.clone().or(linked);
+            if let Some(customer) = known
+                && engine.wants_method(state, &order)
+            {
+                seen.extend(engine.read_method(&client, &customer).await?);
+            }
+        }
+        self.order = Some(order);
+        Ok(seen)
+    }
+
+    async fn prepare(
+        &mut self,
+        engine: &Engine,
+        _trigger: &Trigger,
+        key: &OrderKey,
+        state: &State,
+        action: &Action,
+    ) -> Result<Prepared, EngineError> {
+        match (&action.what, &self.order) {
+            (what @ Do::CreateSession { .. }, Some(order)) => {
+                let base = engine.config.public_url.as_deref().ok_or_else(|| {
+                    let need = "set the public address of the API as TANDEM_PUBLIC_URL or [stack] public_url";
+                    EngineError::Config(need.into())
+                })?;
+                engine.prepare_session(key, state, order, what, base)
+            }
+            (what @ Do::CreateIntent { .. }, Some(_)) => Ok(engine.prepare_intent(key, state, what)),
+            (Do::Effect { effect, terms }, _) => Ok(engine.prepare_effect(key, effect, terms)),
+            (Do::ReserveCard { .. }, _) => engine.prepare_budget(key, action).await,
+            _ => Ok(Prepared::Nothing),
+        }
+    }
+}

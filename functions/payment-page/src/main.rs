@@ -1,2 +1,10 @@
-//! Entry point of `payment-page`.
-fn main() {}
+//! Entry point of `payment-page`: the buyer's stable link.
+use payment_page::{Deps, handle};
+use shared::{aws, lambda, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda::Error> {
+    telemetry::init();
+    let deps = Deps::from_env(&aws::sdk_config().await).await?; // A bad setting must fail INIT, not a customer.
+    lambda::serve_http(|event| handle(&deps, event)).await
+}

@@ -1,2 +1,10 @@
-//! Entry point of `payment-recorder`.
-fn main() {}
+//! Entry point of `payment-recorder`: read what Stripe shows, record it, capture.
+use payment_recorder::{Deps, handle};
+use shared::{aws, lambda, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda::Error> {
+    telemetry::init();
+    let deps = Deps::from_env(&aws::sdk_config().await).await?; // A bad setting must fail INIT, not a customer.
+    lambda::serve_batch(|records, deadline| handle(&deps, records, deadline)).await
+}

@@ -134,6 +134,8 @@ pub struct State {
     pub pay_token: Option<String>,
     /// The Stripe customer.
     pub customer: Option<String>,
+    /// Stripe refused to create the customer: the order's fingerprint then, and its code.
+    pub customer_refused: Option<(String, String)>,
     /// The saved method: `Some((None, _))` means looked and found none.
     pub method: Option<(Option<String>, Option<String>)>,
     /// Payment attempts by number, from 1.
@@ -226,7 +228,10 @@ impl State {
         match &fact.what {
             What::OrderSeen(order) => self.order = Some(order.as_ref().clone()),
             What::PayToken { token } => self.pay_token = Some(token.clone()),
-            What::CustomerLinked { customer } => self.customer = Some(customer.clone()),
+            What::CustomerLinked { customer } => {
+                self.customer = Some(customer.clone());
+                self.customer_refused = None;
+            }
             What::MethodSeen { method, fingerprint } => {
                 self.method = Some((method.clone(), fingerprint.clone()))
             }
@@ -288,7 +293,11 @@ impl State {
             What::Noticed { key } => {
                 self.notices.insert(key.clone());
             }
-            What::TellFailed { .. } | What::Unknown { .. } => {}
+            What::TellFailed { effect, .. } => {
+                // A refused notice is not sent again and again.
+                self.notices.extend(effect.strip_prefix("notice:").map(str::to_owned));
+            }
+            What::Unknown { .. } => {}
         }
     }
 
@@ -430,6 +439,11 @@ impl State {
                 }
             }
             "confirm" => self.confirm_ended(rest, result, at),
+            "customer" => {
+                if let (EffectResult::Refused { code, .. }, Some(order)) = (result, &self.order) {
+                    self.customer_refused = Some((order.fingerprint(), code.clone()));
+                }
+            }
             "refund" => {
                 if let Some(request) = self.requests.get_mut(rest)
                     && *result != EffectResult::Rolled

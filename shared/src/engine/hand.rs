@@ -60,13 +60,15 @@ pub enum Own {
 
 /// One function's part in the loop.
 pub trait Hand: Send {
-    /// Reads the truth that the trigger or the plan asks for. Called in every round, under the revision just loaded.
+    /// Reads the truth that the trigger or the plan asks for. Called in every round; `moved` says that what was read
+    /// before does not count any more: the first round, and after somebody else's commit.
     fn observe(
         &mut self,
         engine: &Engine,
         trigger: &Trigger,
         key: &OrderKey,
         state: &State,
+        moved: bool,
     ) -> impl Future<Output = Result<Vec<(What, Reason)>, EngineError>> + Send;
 
     /// Prepares an action that the plan gave to this function.

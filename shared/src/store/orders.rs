@@ -247,6 +247,65 @@ impl Store {
     }
 }
 
+/// Something signed that cannot be read or routed: ids, size and hash, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Parked {
+    /// Event, delivery or object id.
+    pub id: String,
+    /// The source's name.
+    pub source: String,
+    /// What could not be done.
+    pub reason: String,
+    /// SHA-256 of the raw body, hex.
+    pub sha256: String,
+    /// Bytes of the raw body.
+    pub size: u64,
+}
+
+impl Store {
+    /// Keeps what cannot be read or routed yet as a case of kind `parked`; the same twice is kept once.
+    pub async fn park(&self, parked: &Parked, now: UnixTime) -> Result<(), StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.orders)
+            .item("pk", s(keys::unowned(&format!("{}:{}", parked.source, parked.id))))
+            .item("sk", s(keys::HEAD))
+            .item("case_kind", s("parked"))
+            .item("case_opened_at", n(now.0))
+            .item("summary", s(serde_json::to_string(parked).unwrap_or_default()))
+            .condition_expression("attribute_not_exists(pk)")
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(()),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Ok(())
+            }
+            Err(e) => Err(unavailable("PutItem", e)),
+        }
+    }
+
+    /// What is parked, oldest first.
+    pub async fn parked(&self) -> Result<Vec<(UnixTime, Parked)>, StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.orders)
+            .index_name("cases")
+            .key_condition_expression("case_kind = :kind")
+            .expression_attribute_values(":kind", s("parked"))
+            .send()
+            .await
+            .map_err(|e| unavailable("Query", e))?;
+        let read = |item: &Item| {
+            let parked = serde_json::from_str(text_of(item, "summary")?).ok()?;
+            Some((number_of(item, "case_opened_at").map(UnixTime)?, parked))
+        };
+        Ok(answer.items.unwrap_or_default().iter().filter_map(read).collect())
+    }
+}
+
 fn row(item: &Item) -> Option<(OrderKey, Summary)> {
     let key = OrderKey::parse(text_of(item, "pk")?).ok()?;
     Some((key, serde_json::from_str(text_of(item, "summary")?).ok()?))

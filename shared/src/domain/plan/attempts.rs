@@ -188,7 +188,7 @@ impl Draft<'_> {
             (0, Some(later)) if later > self.now => (self.state.due(later), later),
             (due, _) => (due, self.now),
         };
-        if due == 0 || !self.state.contradictions.is_empty() {
+        if due == 0 || !self.state.contradictions.is_empty() || self.waits_for_customer(order) {
             return;
         }
         let last = self.state.last_attempt();
@@ -232,6 +232,27 @@ impl Draft<'_> {
             return;
         }
         self.push(owner, at, reason, self.session(order, n, due, print));
+    }
+
+    /// A registered buyer's order waits for the customer link. A refused customer is a case until the order changes.
+    fn waits_for_customer(&mut self, order: &OrderView) -> bool {
+        if order.customer.is_none() || self.state.customer.is_some() {
+            return false;
+        }
+        if let Some((print, code)) = self.state.customer_refused.clone()
+            && print == order.fingerprint()
+        {
+            let case = format!("customer:{print}");
+            let text = format!(
+                "Stripe refused to create the buyer's customer: {code}; mend the buyer's data, or approve to try again"
+            );
+            self.case(case.clone(), CaseKind::CreationRefused, text);
+            if self.state.decision(&case) != Some(Decision::Approve) {
+                return true;
+            }
+        }
+        self.push(Function::PaymentCreator, self.now, Reason::CustomerFirst, Do::LookAtOrder);
+        true
     }
 
     fn session(&self, order: &OrderView, attempt: u32, amount: i64, fingerprint: String) -> Do {

@@ -49,6 +49,7 @@ reasons! {
     ClaimUnsettled = "claim_unsettled", "an earlier call has no outcome yet";
     OrderNotSeen = "order_not_seen", "the order has not been read from its system";
     NotSeenSince = "not_seen_since", "nothing was heard of the open attempt";
+    CustomerFirst = "customer_first", "the buyer's Stripe customer comes first";
     KeyRolled = "key_rolled", "the key of an earlier call was given up after a search found nothing of it";
     Observed = "observed", "seen at its source";
     Carried = "carried_out", "a planned effect ended";
