@@ -409,4 +409,6 @@ fn refunds_told(view: &PaymentView) -> Vec<ReportedRefund> {
 }
 
 #[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
 mod tests;

@@ -174,6 +174,33 @@ async fn the_api_places_changes_fulfils_and_refunds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn everything_that_is_said_fits_the_published_schema() {
+    use super::schema_tests::{assert_fits, assert_published};
+    let shop = shop();
+    let receiver = Receiver { seen: StdMutex::default(), up: true.into() };
+    let mut new = NewOrder::simple(eur(), 1250, Some("c1"));
+    (new.deposit, new.balance_due_at) = (Some(250), Some(UnixTime(START.0 + 9)));
+    let id = shop.place(new).unwrap().id;
+    let request = shop.request_refund(&id, None, "broken").unwrap();
+    let mut told = view(PaymentStatus::Refunded, 1250);
+    told.payment_id = Some("pi_1".into());
+    let status = "succeeded".to_owned();
+    told.refunds = vec![RefundLine { id: "re_1".into(), request: Some(request), amount: 1250, status }];
+    let body = serde_json::to_value(WriteBack { payment_version: 1, payment: told.clone() }).unwrap();
+    assert_fits("writeBack", &body);
+    let order = client(&shop).write_back(&id, 1, &told).await.unwrap();
+    let order = serde_json::to_value(order).unwrap();
+    assert_fits("order", &order);
+    assert_published("order", &order);
+    let listed = client(&shop).list(START, None).await.unwrap();
+    assert_fits("page", &serde_json::to_value(listed).unwrap());
+    assert_eq!(shop.deliver_due(&receiver).await, 2);
+    for request in receiver.seen.lock().unwrap().iter() {
+        assert_fits("notice", &serde_json::from_slice(request.body()).unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stale_read_shows_the_order_before_its_last_change() {
     let shop = shop();
     let id = order(&shop);
