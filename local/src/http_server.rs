@@ -34,14 +34,20 @@ where
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             // One client that went away before it was accepted is not the listener's end.
-            Err(e) if e.kind() == io::ErrorKind::ConnectionAborted || e.kind() == io::ErrorKind::ConnectionReset => {
+            Err(e)
+                if e.kind() == io::ErrorKind::ConnectionAborted
+                    || e.kind() == io::ErrorKind::ConnectionReset =>
+            {
                 continue;
             }
             Err(e) => return Err(e),
         };
         let handler = handler.clone();
         let host = local.to_string();
-        #[expect(clippy::disallowed_methods, reason = "a server outlives the call; nothing freezes the local stack")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a server outlives the call; nothing freezes the local stack"
+        )]
         tokio::spawn(connection(stream, host, handler));
     }
 }
@@ -68,7 +74,8 @@ where
             Ok(answer.map(Full::new))
         }
     });
-    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let served =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     if let Err(error) = served {
         tracing::debug!(%error, "connection ended");
     }
@@ -77,7 +84,8 @@ where
 /// Reads the whole body and makes the URI absolute by the Host header.
 async fn whole(request: http::Request<Incoming>, local: &str) -> Result<HttpRequest, StatusCode> {
     let (mut parts, body) = request.into_parts();
-    let body = Limited::new(body, BODY_LIMIT).collect().await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?.to_bytes();
+    let body =
+        Limited::new(body, BODY_LIMIT).collect().await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?.to_bytes();
     if parts.uri.authority().is_none() {
         let host = parts.headers.get(http::header::HOST).and_then(|h| h.to_str().ok()).unwrap_or(local);
         let path = parts.uri.path_and_query().map_or("/", |p| p.as_str());
@@ -98,4 +106,3 @@ fn plain(status: StatusCode) -> HttpResponse {
     answer.headers_mut().insert(http::header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     answer
 }
-

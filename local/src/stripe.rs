@@ -9,14 +9,14 @@ mod aftermath;
 mod alone;
 mod api;
 mod cards;
-mod charging;
 mod chaos;
+mod charging;
 mod checkout;
 mod dashboard;
 mod delivery;
 mod error;
-mod expand;
 mod exchange;
+mod expand;
 mod form;
 mod idempotency;
 mod ledger;
@@ -39,8 +39,8 @@ pub use chaos::{Chaos, Fault, FaultMode, WebhookRule};
 pub(crate) use exchange::Received;
 pub use ledger::{Ledger, Money};
 pub use objects::{
-    BalanceTransaction, Charge, Customer, Dispute, Event, IntentStatus, Metadata, PaymentIntent, PaymentMethod, Payout,
-    Refund, Session,
+    BalanceTransaction, BillingDetails, CardFace, Charge, Customer, Dispute, Endpoint, Event, EvidenceDetails, FeeDetail,
+    IntentData, IntentStatus, InvoiceSettings, Line, Metadata, PaymentIntent, PaymentMethod, Payout, Refund, Session,
 };
 pub use seam::{InProcessStripe, serve};
 

@@ -33,11 +33,17 @@ impl World {
             return Err(ApiError::missing_param("charge", "charge", &ask.charge));
         };
         if charge.status == "failed" || !charge.captured {
-            let text = format!("Charge {} is not refundable: it was not captured. Cancel the PaymentIntent instead.", charge.id);
+            let text = format!(
+                "Charge {} is not refundable: it was not captured. Cancel the PaymentIntent instead.",
+                charge.id
+            );
             return Err(ApiError::state("charge_not_refundable", &text));
         }
         let locked = self.disputes.rows().iter().any(|d| {
-            d.charge == charge.id && !d.is_charge_refundable && d.status != "won" && d.status != "warning_closed"
+            d.charge == charge.id
+                && !d.is_charge_refundable
+                && d.status != "won"
+                && d.status != "warning_closed"
         });
         if locked {
             let text = format!("Charge {} has been charged back; cannot issue a refund.", charge.id);
@@ -50,7 +56,11 @@ impl World {
         }
         let amount = ask.amount.unwrap_or(left);
         if amount <= 0 {
-            return Err(ApiError::param("parameter_invalid_integer", "amount", "This value must be greater than or equal to 1."));
+            return Err(ApiError::param(
+                "parameter_invalid_integer",
+                "amount",
+                "This value must be greater than or equal to 1.",
+            ));
         }
         money::representable(amount, &charge.currency, "amount")?;
         if amount > left {
@@ -61,7 +71,8 @@ impl World {
             );
             return Err(ApiError::plain_param("amount", &text).executed());
         }
-        let behaviour = charge.payment_method.as_deref().and_then(|m| self.methods.get(m)).map(|m| m.test.behaviour);
+        let behaviour =
+            charge.payment_method.as_deref().and_then(|m| self.methods.get(m)).map(|m| m.test.behaviour);
         let pending = behaviour == Some(Behaviour::PendingRefund);
         let id = self.new_refund(&charge.id, amount, &ask, pending);
         if !pending {
@@ -171,7 +182,8 @@ impl World {
 
     /// Lets go of authorised money: the charge shows it as refunded although none moved.
     pub(crate) fn release(&mut self, charge: &str, amount: i64) {
-        let ask = RefundRequest { reason: Some("expired_uncaptured_charge".into()), ..RefundRequest::default() };
+        let ask =
+            RefundRequest { reason: Some("expired_uncaptured_charge".into()), ..RefundRequest::default() };
         let id = self.new_refund(charge, amount, &ask, false);
         if let Some(row) = self.refunds.get_mut(&id) {
             row.release = true;
@@ -186,7 +198,13 @@ impl World {
     }
 
     /// The card's holder disputes a charge (or only asks: an inquiry moves no money).
-    pub(crate) fn open_dispute(&mut self, charge: &str, reason: &str, inquiry: bool, amount: Option<i64>) -> Option<String> {
+    pub(crate) fn open_dispute(
+        &mut self,
+        charge: &str,
+        reason: &str,
+        inquiry: bool,
+        amount: Option<i64>,
+    ) -> Option<String> {
         let c = self.charges.get(charge).filter(|c| c.captured).cloned()?;
         let id = self.id("du_1");
         let amount = amount.unwrap_or_else(|| c.refundable());
@@ -256,7 +274,8 @@ impl World {
             return;
         }
         let inquiry = d.status.starts_with("warning");
-        let back = (won && !inquiry).then(|| self.dispute_transaction(dispute, d.amount, &d.currency, "dispute_reversal"));
+        let back = (won && !inquiry)
+            .then(|| self.dispute_transaction(dispute, d.amount, &d.currency, "dispute_reversal"));
         if let Some(row) = self.disputes.get_mut(dispute) {
             row.status = match (inquiry, won) {
                 (true, _) => "warning_closed",
@@ -276,8 +295,10 @@ impl World {
     pub(crate) fn submit_evidence(&mut self, dispute: &str) {
         let Some(row) = self.disputes.get_mut(dispute) else { return };
         row.evidence_details.submission_count += 1;
-        let text = row.evidence.get("uncategorized_text").and_then(Value::as_str).unwrap_or_default().to_owned();
-        row.status = if row.status.starts_with("warning") { "warning_under_review" } else { "under_review" }.into();
+        let text =
+            row.evidence.get("uncategorized_text").and_then(Value::as_str).unwrap_or_default().to_owned();
+        row.status =
+            if row.status.starts_with("warning") { "warning_under_review" } else { "under_review" }.into();
         self.emit_dispute("charge.dispute.updated", dispute);
         match text.as_str() {
             "winning_evidence" => self.plan(REFUND_FATE, Later::CloseDispute(dispute.to_owned(), true)),
@@ -297,7 +318,9 @@ impl World {
             .transactions
             .rows()
             .iter()
-            .filter(|t| t.currency == currency && t.status == "available" && t.payout.is_none() && t.kind != "payout")
+            .filter(|t| {
+                t.currency == currency && t.status == "available" && t.payout.is_none() && t.kind != "payout"
+            })
             .map(|t| (t.id.clone(), t.net))
             .collect();
         let amount: i64 = rows.iter().map(|(_, net)| net).sum();

@@ -72,7 +72,9 @@ impl Reason {
     pub(crate) fn decline(self) -> Decline {
         let declined = "Your card was declined.";
         let (code, decline_code, advice, network, message) = match self {
-            Self::Generic => ("card_declined", Some("generic_decline"), Some("try_again_later"), Some("05"), declined),
+            Self::Generic => {
+                ("card_declined", Some("generic_decline"), Some("try_again_later"), Some("05"), declined)
+            }
             Self::InsufficientFunds => (
                 "card_declined",
                 Some("insufficient_funds"),
@@ -80,11 +82,19 @@ impl Reason {
                 Some("51"),
                 "Your card has insufficient funds.",
             ),
-            Self::LostCard => ("card_declined", Some("lost_card"), Some("do_not_try_again"), Some("41"), declined),
-            Self::StolenCard => ("card_declined", Some("stolen_card"), Some("do_not_try_again"), Some("43"), declined),
-            Self::ExpiredCard => {
-                ("expired_card", Some("expired_card"), Some("confirm_card_data"), Some("54"), "Your card has expired.")
+            Self::LostCard => {
+                ("card_declined", Some("lost_card"), Some("do_not_try_again"), Some("41"), declined)
             }
+            Self::StolenCard => {
+                ("card_declined", Some("stolen_card"), Some("do_not_try_again"), Some("43"), declined)
+            }
+            Self::ExpiredCard => (
+                "expired_card",
+                Some("expired_card"),
+                Some("confirm_card_data"),
+                Some("54"),
+                "Your card has expired.",
+            ),
             Self::IncorrectCvc => (
                 "incorrect_cvc",
                 Some("incorrect_cvc"),
@@ -106,8 +116,12 @@ impl Reason {
                 Some("61"),
                 "Your card was declined for making repeated attempts too frequently or exceeding its amount limit.",
             ),
-            Self::DoNotHonor => ("card_declined", Some("do_not_honor"), Some("try_again_later"), Some("05"), declined),
-            Self::Fraudulent => ("card_declined", Some("fraudulent"), Some("do_not_try_again"), None, declined),
+            Self::DoNotHonor => {
+                ("card_declined", Some("do_not_honor"), Some("try_again_later"), Some("05"), declined)
+            }
+            Self::Fraudulent => {
+                ("card_declined", Some("fraudulent"), Some("do_not_try_again"), None, declined)
+            }
             Self::AuthenticationRequired => (
                 "authentication_required",
                 Some("authentication_required"),
@@ -115,10 +129,16 @@ impl Reason {
                 Some("1A"),
                 "Your card was declined. This transaction requires authentication.",
             ),
-            Self::Blocked => ("card_declined", Some("generic_decline"), Some("do_not_try_again"), None, declined),
-            Self::DebitFailed => {
-                ("payment_intent_payment_attempt_failed", None, None, None, "The payment failed: the bank returned the debit.")
+            Self::Blocked => {
+                ("card_declined", Some("generic_decline"), Some("do_not_try_again"), None, declined)
             }
+            Self::DebitFailed => (
+                "payment_intent_payment_attempt_failed",
+                None,
+                None,
+                None,
+                "The payment failed: the bank returned the debit.",
+            ),
         };
         // The sheet of test cards shows no decline code where it equals the code.
         let decline_code = decline_code.filter(|d| *d != code || code == "authentication_required");
@@ -130,8 +150,11 @@ impl Decline {
     /// Adds what a decline says to an error.
     pub(crate) fn onto(&self, mut error: ApiError) -> ApiError {
         error = error.coded(self.code);
-        let fields =
-            [("decline_code", self.decline_code), ("advice_code", self.advice), ("network_decline_code", self.network)];
+        let fields = [
+            ("decline_code", self.decline_code),
+            ("advice_code", self.advice),
+            ("network_decline_code", self.network),
+        ];
         for (name, value) in fields {
             if let Some(value) = value {
                 error = error.with(name, value);
@@ -177,7 +200,13 @@ const fn visa(token: &'static str, number: &'static str, behaviour: Behaviour) -
     TestCard { token, number, brand: "visa", country: "US", funding: "credit", behaviour }
 }
 
-const fn good(token: &'static str, number: &'static str, brand: &'static str, country: &'static str, funding: &'static str) -> TestCard {
+const fn good(
+    token: &'static str,
+    number: &'static str,
+    brand: &'static str,
+    country: &'static str,
+    funding: &'static str,
+) -> TestCard {
     TestCard { token, number, brand, country, funding, behaviour: Behaviour::Succeed }
 }
 
@@ -217,12 +246,44 @@ pub const TEST_CARDS: &[TestCard] = &[
     visa("chargeDeclinedProcessingError", "4000000000000119", B::Decline(Reason::ProcessingError)),
     visa("visa_chargeDeclinedVelocityLimitExceeded", "4000000000006975", B::Decline(Reason::Velocity)),
     visa("chargeCustomerFail", "4000000000000341", B::AttachThenDecline),
-    TestCard { token: "authenticationRequired", number: "4000002760003184", brand: "visa", country: "DE", funding: "credit", behaviour: B::Authenticate },
-    TestCard { token: "authenticationRequiredOnSetup", number: "4000002500003155", brand: "visa", country: "FR", funding: "credit", behaviour: B::AuthenticateUnlessSetUp },
-    TestCard { token: "authenticationRequiredSetupForOffSession", number: "4000003800000446", brand: "visa", country: "HR", funding: "credit", behaviour: B::AuthenticateOnSession },
-    TestCard { token: "authenticationRequiredChargeDeclinedInsufficientFunds", number: "4000008260003178", brand: "visa", country: "GB", funding: "credit", behaviour: B::AuthenticateThenDecline(Reason::InsufficientFunds) },
+    TestCard {
+        token: "authenticationRequired",
+        number: "4000002760003184",
+        brand: "visa",
+        country: "DE",
+        funding: "credit",
+        behaviour: B::Authenticate,
+    },
+    TestCard {
+        token: "authenticationRequiredOnSetup",
+        number: "4000002500003155",
+        brand: "visa",
+        country: "FR",
+        funding: "credit",
+        behaviour: B::AuthenticateUnlessSetUp,
+    },
+    TestCard {
+        token: "authenticationRequiredSetupForOffSession",
+        number: "4000003800000446",
+        brand: "visa",
+        country: "HR",
+        funding: "credit",
+        behaviour: B::AuthenticateOnSession,
+    },
+    TestCard {
+        token: "authenticationRequiredChargeDeclinedInsufficientFunds",
+        number: "4000008260003178",
+        brand: "visa",
+        country: "GB",
+        funding: "credit",
+        behaviour: B::AuthenticateThenDecline(Reason::InsufficientFunds),
+    },
     visa("threeDSecure2Required", "4000000000003220", B::Authenticate),
-    visa("threeDSecureRequiredChargeDeclined", "4000008400001629", B::AuthenticateThenDecline(Reason::Generic)),
+    visa(
+        "threeDSecureRequiredChargeDeclined",
+        "4000008400001629",
+        B::AuthenticateThenDecline(Reason::Generic),
+    ),
     visa("threeDSecureRequiredProcessingError", "4000008400001280", B::Decline(Reason::ProcessingError)),
     visa("threeDSecureOptional", "4000000000003055", B::Succeed),
     visa("createDispute", "4000000000000259", B::Dispute("fraudulent")),
@@ -234,8 +295,22 @@ pub const TEST_CARDS: &[TestCard] = &[
     visa("riskLevelHighest", "4000000000004954", B::Blocked),
     visa("riskLevelElevated", "4000000000009235", B::Succeed),
     visa("cvcCheckFail", "4000000000000101", B::Succeed),
-    TestCard { token: "", number: "AT611904300234573201", brand: "sepa_debit", country: "AT", funding: "debit", behaviour: B::SettlesLater },
-    TestCard { token: "", number: "AT861904300235473202", brand: "sepa_debit", country: "AT", funding: "debit", behaviour: B::FailsLater },
+    TestCard {
+        token: "",
+        number: "AT611904300234573201",
+        brand: "sepa_debit",
+        country: "AT",
+        funding: "debit",
+        behaviour: B::SettlesLater,
+    },
+    TestCard {
+        token: "",
+        number: "AT861904300235473202",
+        brand: "sepa_debit",
+        country: "AT",
+        funding: "debit",
+        behaviour: B::FailsLater,
+    },
 ];
 
 /// The test card behind a `pm_card_*` token.

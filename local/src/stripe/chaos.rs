@@ -93,7 +93,12 @@ pub enum FaultMode {
 }
 
 /// The fault that strikes a request, if one does. Counts it.
-pub(crate) fn strike(faults: &mut Vec<Fault>, method: &Method, path: &str, template: &str) -> Option<FaultMode> {
+pub(crate) fn strike(
+    faults: &mut Vec<Fault>,
+    method: &Method,
+    path: &str,
+    template: &str,
+) -> Option<FaultMode> {
     let hit = faults.iter_mut().find(|f| {
         let named = if f.path.contains('{') { template == f.path } else { path.starts_with(&f.path) };
         f.times > 0 && named && f.method.as_ref().is_none_or(|m| m == method)

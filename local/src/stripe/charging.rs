@@ -105,7 +105,8 @@ impl World {
 
     /// The buyer authenticated, or failed to.
     pub(crate) fn authenticate(&mut self, intent: &str, passed: bool) -> Result<(), ApiError> {
-        let Some(found) = self.intents.get_mut(intent).filter(|i| i.status == IntentStatus::RequiresAction) else {
+        let Some(found) = self.intents.get_mut(intent).filter(|i| i.status == IntentStatus::RequiresAction)
+        else {
             return Err(ApiError::state("payment_intent_unexpected_state", "Nothing waits for the buyer."));
         };
         found.next_action = None;
@@ -165,7 +166,8 @@ impl World {
     /// Saves the method on the customer if the intent says so; a method that stays loose is used up.
     fn keep_method(&mut self, intent: &PaymentIntent, pm: &PaymentMethod) {
         let off_session = intent.setup_future_usage.as_deref() == Some("off_session");
-        let attach = intent.setup_future_usage.is_some() && pm.customer.is_none() && intent.customer.is_some();
+        let attach =
+            intent.setup_future_usage.is_some() && pm.customer.is_none() && intent.customer.is_some();
         if let Some(row) = self.methods.get_mut(&pm.id) {
             row.set_up |= off_session;
             if attach {
@@ -237,9 +239,17 @@ impl World {
     }
 
     /// Puts the intent back to `requires_payment_method` with the error, and returns the error.
-    fn failed(&mut self, intent: &str, pm: &PaymentMethod, decline: &Decline, charge: Option<&str>, kind: &str) -> ApiError {
+    fn failed(
+        &mut self,
+        intent: &str,
+        pm: &PaymentMethod,
+        decline: &Decline,
+        charge: Option<&str>,
+        kind: &str,
+    ) -> ApiError {
         let method = self.methods.get(&pm.id).map(Object::render).unwrap_or_default();
-        let mut error = decline.onto(ApiError::card(decline.message)).with("type", kind).with("payment_method", method);
+        let mut error =
+            decline.onto(ApiError::card(decline.message)).with("type", kind).with("payment_method", method);
         if let Some(charge) = charge {
             error = error.with("charge", charge);
         }
@@ -257,7 +267,12 @@ impl World {
     }
 
     /// A charge of the intent's amount; `refusal` makes it a failed one.
-    fn new_charge(&mut self, intent: &PaymentIntent, pm: &PaymentMethod, refusal: Option<(&Decline, bool)>) -> String {
+    fn new_charge(
+        &mut self,
+        intent: &PaymentIntent,
+        pm: &PaymentMethod,
+        refusal: Option<(&Decline, bool)>,
+    ) -> String {
         let id = self.id("ch_3");
         let hold = (refusal.is_none() && intent.capture_method == "manual")
             .then(|| self.now() + capture_before(intent.off_session, pm.test.brand));
@@ -324,7 +339,10 @@ impl World {
 
     /// The bank has answered a debit.
     pub(crate) fn finish_debit(&mut self, intent: &str, good: bool) {
-        let Some(i) = self.intents.get(intent).filter(|i| i.status == IntentStatus::Processing).cloned() else { return };
+        let Some(i) = self.intents.get(intent).filter(|i| i.status == IntentStatus::Processing).cloned()
+        else {
+            return;
+        };
         let charge = i.latest_charge.clone().unwrap_or_default();
         let decline = Reason::DebitFailed.decline();
         if let Some(row) = self.charges.get_mut(&charge) {

@@ -5,7 +5,9 @@
 use super::cards::TestCard;
 use super::charging::Manner;
 use super::error::ApiError;
-use super::objects::{BillingDetails, CardFace, Customer, IntentStatus, Metadata, Object, PaymentIntent, PaymentMethod, Session};
+use super::objects::{
+    BillingDetails, CardFace, Customer, IntentStatus, Metadata, Object, PaymentIntent, PaymentMethod, Session,
+};
 use super::world::World;
 
 /// What the buyer typed.
@@ -28,7 +30,8 @@ impl World {
         if !typed.cvc.is_empty() && !(3..=4).contains(&typed.cvc.len()) {
             return Err("Your card's security code is incomplete.".into());
         }
-        let email = typed.email.clone().or_else(|| s.customer_email.clone()).or_else(|| self.customer_email(&s));
+        let email =
+            typed.email.clone().or_else(|| s.customer_email.clone()).or_else(|| self.customer_email(&s));
         if let Some(row) = self.sessions.get_mut(session) {
             row.customer_details = Some(serde_json::json!({
                 "address": null, "business_name": null, "email": email, "individual_name": null,
@@ -74,7 +77,8 @@ impl World {
         if let Some(intent) = &s.payment_intent {
             return intent.clone();
         }
-        let wants = s.customer_creation.as_deref() == Some("always") || s.intent_data.setup_future_usage.is_some();
+        let wants =
+            s.customer_creation.as_deref() == Some("always") || s.intent_data.setup_future_usage.is_some();
         let customer = match &s.customer {
             Some(c) => Some(c.clone()),
             None if wants => Some(self.new_customer(Customer { email, ..Customer::default() })),
@@ -109,7 +113,9 @@ impl World {
             amount,
             amount_capturable: 0,
             amount_received: 0,
-            automatic_payment_methods: Some(serde_json::json!({ "enabled": true, "allow_redirects": "always" })),
+            automatic_payment_methods: Some(
+                serde_json::json!({ "enabled": true, "allow_redirects": "always" }),
+            ),
             allowed_payment_method_types: None,
             excluded_payment_method_types: None,
             payment_method_types: vec!["card".into()],
@@ -159,7 +165,13 @@ impl World {
     }
 
     /// A payment method of a test card.
-    pub(crate) fn new_method(&mut self, card: &'static TestCard, details: BillingDetails, month: i64, year: i64) -> String {
+    pub(crate) fn new_method(
+        &mut self,
+        card: &'static TestCard,
+        details: BillingDetails,
+        month: i64,
+        year: i64,
+    ) -> String {
         let id = self.id("pm_1");
         let sepa = card.brand == "sepa_debit";
         let last4 = card.number.get(card.number.len().saturating_sub(4)..).unwrap_or_default().to_owned();
@@ -226,7 +238,11 @@ impl World {
         {
             row.payment_status = "paid".into();
         }
-        let kind = if good { "checkout.session.async_payment_succeeded" } else { "checkout.session.async_payment_failed" };
+        let kind = if good {
+            "checkout.session.async_payment_succeeded"
+        } else {
+            "checkout.session.async_payment_failed"
+        };
         self.emit_session(kind, &session);
     }
 
@@ -236,7 +252,10 @@ impl World {
             return Err(ApiError::missing("checkout.session", session));
         };
         if row.status != "open" {
-            let text = format!("Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of {}.", row.status);
+            let text = format!(
+                "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of {}.",
+                row.status
+            );
             return Err(ApiError::bad_request(&text).executed());
         }
         row.status = "expired".into();

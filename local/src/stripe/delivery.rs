@@ -62,7 +62,11 @@ impl World {
         let now = self.now_ms();
         for endpoint in wanting {
             for _ in 0..copies {
-                let off = if shuffle > 0 { i64::try_from(self.dice(shuffle.unsigned_abs())).unwrap_or(0) } else { 0 };
+                let off = if shuffle > 0 {
+                    i64::try_from(self.dice(shuffle.unsigned_abs())).unwrap_or(0)
+                } else {
+                    0
+                };
                 let number = self.dice(u64::MAX);
                 self.deliveries.push(Delivery {
                     event: event.to_owned(),

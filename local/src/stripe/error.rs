@@ -50,7 +50,11 @@ impl ApiError {
 
     /// The URL is not part of the API.
     pub(crate) fn unknown_url(method: &str, path: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "invalid_request_error", &format!("Unrecognized request URL ({method}: {path})."))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "invalid_request_error",
+            &format!("Unrecognized request URL ({method}: {path})."),
+        )
     }
 
     /// The object is not in a state that allows this. Execution has begun.

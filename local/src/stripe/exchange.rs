@@ -20,12 +20,33 @@ use super::{API_VERSION, StripeSim, api};
 
 /// Versions the API knows, oldest first.
 const VERSIONS: &[&str] = &[
-    "2024-09-30.acacia", "2024-10-28.acacia", "2024-11-20.acacia", "2024-12-18.acacia", "2025-01-27.acacia",
-    "2025-02-24.acacia", "2025-03-01.dashboard", "2025-03-31.basil", "2025-04-30.basil", "2025-05-28.basil",
-    "2025-06-30.basil", "2025-07-30.basil", "2025-08-27.basil", "2025-09-30.clover", "2025-10-29.clover",
-    "2025-11-17.clover", "2025-12-15.clover", "2026-01-28.clover", "2026-02-25.clover", "2026-03-25.dahlia",
-    "2026-04-22.dahlia", "2026-05-27.dahlia", "2026-06-24.dahlia", "2026-07-29.dahlia", "2026-08-26.dahlia",
-    "2026-09-30.endive", API_VERSION,
+    "2024-09-30.acacia",
+    "2024-10-28.acacia",
+    "2024-11-20.acacia",
+    "2024-12-18.acacia",
+    "2025-01-27.acacia",
+    "2025-02-24.acacia",
+    "2025-03-01.dashboard",
+    "2025-03-31.basil",
+    "2025-04-30.basil",
+    "2025-05-28.basil",
+    "2025-06-30.basil",
+    "2025-07-30.basil",
+    "2025-08-27.basil",
+    "2025-09-30.clover",
+    "2025-10-29.clover",
+    "2025-11-17.clover",
+    "2025-12-15.clover",
+    "2026-01-28.clover",
+    "2026-02-25.clover",
+    "2026-03-25.dahlia",
+    "2026-04-22.dahlia",
+    "2026-05-27.dahlia",
+    "2026-06-24.dahlia",
+    "2026-07-29.dahlia",
+    "2026-08-26.dahlia",
+    "2026-09-30.endive",
+    API_VERSION,
 ];
 
 /// A request that was read, with all that its execution needs.
@@ -42,7 +63,8 @@ pub(crate) struct Received {
 
 impl Received {
     fn read(request: &HttpRequest, id: String) -> Self {
-        let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let header =
+            |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         let mut form = Form::parse(request.uri().query().unwrap_or_default());
         form.extend(Form::parse(&String::from_utf8_lossy(request.body())));
         let post = request.method() == Method::POST;
@@ -183,10 +205,14 @@ impl World {
         match &fault {
             Some(FaultMode::Unreachable) => return Gate::Break(Broken::Refused),
             Some(FaultMode::ResetBefore) => return Gate::Break(Broken::Reset),
-            Some(FaultMode::ErrorBefore) => return Gate::Answer(Box::new(Reply::refusal(&ApiError::server()))),
+            Some(FaultMode::ErrorBefore) => {
+                return Gate::Answer(Box::new(Reply::refusal(&ApiError::server())));
+            }
             Some(FaultMode::RateLimited(reason)) => {
                 let error = ApiError::too_many("rate_limit", "Request rate limit exceeded.");
-                return Gate::Answer(Box::new(Reply::refusal(&error).with("Stripe-Rate-Limited-Reason", reason)));
+                return Gate::Answer(Box::new(
+                    Reply::refusal(&error).with("Stripe-Rate-Limited-Reason", reason),
+                ));
             }
             Some(FaultMode::LockTimeout) => {
                 let text = "This object cannot be accessed right now because another API request or Stripe process is currently accessing it.";
@@ -207,7 +233,9 @@ impl World {
             Ok(None) => Gate::Execute(fault),
             Ok(Some(stored)) => {
                 let reply = Reply::new(stored.status, stored.body);
-                Gate::Answer(Box::new(reply.with("Idempotent-Replayed", "true").with("Original-Request", &stored.request)))
+                Gate::Answer(Box::new(
+                    reply.with("Idempotent-Replayed", "true").with("Original-Request", &stored.request),
+                ))
             }
             Err(error) if error.status == StatusCode::CONFLICT => {
                 Gate::Answer(Box::new(Reply::refusal(&error).with("Stripe-Should-Retry", "true")))
@@ -223,7 +251,9 @@ impl World {
             return Err(ApiError::bad_request(&text));
         }
         if let Some(account) = received.account.as_deref().filter(|a| *a != self.options.account) {
-            let text = format!("The provided key does not have access to account '{account}' (or that account does not exist).");
+            let text = format!(
+                "The provided key does not have access to account '{account}' (or that account does not exist)."
+            );
             return Err(ApiError::forbidden(&text).coded("account_invalid"));
         }
         Ok(())
@@ -270,11 +300,16 @@ impl World {
     /// What is refused by its parameters alone.
     fn validate(&self, received: &Received) -> Result<(), ApiError> {
         let form = &received.form;
-        let charges = received.path.starts_with("/v1/payment_intents") || received.path.starts_with("/v1/checkout/sessions");
+        let charges = received.path.starts_with("/v1/payment_intents")
+            || received.path.starts_with("/v1/checkout/sessions");
         let endive = received.version.as_str() >= "2026-09-30";
         if received.method == Method::POST && charges && endive && form.has("payment_method_types") {
             let text = "The parameter `payment_method_types` is no longer supported in this API version.";
-            return Err(ApiError::param("payment_method_types_no_longer_supported", "payment_method_types", text));
+            return Err(ApiError::param(
+                "payment_method_types_no_longer_supported",
+                "payment_method_types",
+                text,
+            ));
         }
         let Some(check) = self.options.contract else { return Ok(()) };
         check(received.method.as_str(), &received.path, form.pairs())
@@ -291,7 +326,9 @@ fn finish(received: &Received, reply: Reply) -> HttpResponse {
         && reply.status == StatusCode::TOO_MANY_REQUESTS;
     let mut put = |name: &'static str, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
-            response.headers_mut().insert(HeaderName::from_bytes(name.as_bytes()).unwrap_or(header::WARNING), value);
+            response
+                .headers_mut()
+                .insert(HeaderName::from_bytes(name.as_bytes()).unwrap_or(header::WARNING), value);
         }
     };
     put("content-type", "application/json");

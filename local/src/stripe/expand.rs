@@ -10,10 +10,34 @@ use super::world::World;
 
 /// Expandable fields by object. A nested hash on the way is walked through by its own name.
 const EXPANDABLE: &[(&str, &[&str])] = &[
-    ("charge", &["balance_transaction", "customer", "failure_balance_transaction", "payment_intent", "refunds", "review", "application"]),
+    (
+        "charge",
+        &[
+            "balance_transaction",
+            "customer",
+            "failure_balance_transaction",
+            "payment_intent",
+            "refunds",
+            "review",
+            "application",
+        ],
+    ),
     ("payment_intent", &["customer", "latest_charge", "payment_method", "review", "application"]),
-    ("refund", &["balance_transaction", "charge", "customer", "failure_balance_transaction", "payment_intent", "payment_method"]),
-    ("checkout.session", &["customer", "line_items", "payment_intent", "setup_intent", "subscription", "invoice"]),
+    (
+        "refund",
+        &[
+            "balance_transaction",
+            "charge",
+            "customer",
+            "failure_balance_transaction",
+            "payment_intent",
+            "payment_method",
+        ],
+    ),
+    (
+        "checkout.session",
+        &["customer", "line_items", "payment_intent", "setup_intent", "subscription", "invoice"],
+    ),
     ("dispute", &["charge", "payment_intent"]),
     ("balance_transaction", &["source"]),
     ("payout", &["balance_transaction", "failure_balance_transaction", "destination"]),
@@ -55,7 +79,8 @@ impl World {
                 None => Ok(()),
             };
         }
-        let allowed = EXPANDABLE.iter().find(|(k, _)| *k == kind).is_some_and(|(_, fields)| fields.contains(first));
+        let allowed =
+            EXPANDABLE.iter().find(|(k, _)| *k == kind).is_some_and(|(_, fields)| fields.contains(first));
         if !allowed {
             return Err(not_expandable(path));
         }
@@ -81,8 +106,14 @@ impl World {
     fn hidden(&self, owner: &str, field: &str) -> Option<Value> {
         match field {
             "refunds" => {
-                let mut data: Vec<Value> =
-                    self.refunds.rows().iter().rev().filter(|r| r.charge == owner).map(|r| r.render()).collect();
+                let mut data: Vec<Value> = self
+                    .refunds
+                    .rows()
+                    .iter()
+                    .rev()
+                    .filter(|r| r.charge == owner)
+                    .map(|r| r.render())
+                    .collect();
                 let more = data.len() > 10;
                 data.truncate(10);
                 let url = format!("/v1/charges/{owner}/refunds");

@@ -68,9 +68,15 @@ impl Form {
     /// A parameter that must be there.
     pub(crate) fn required(&self, name: &str) -> Result<&str, ApiError> {
         match self.text(name) {
-            Some("") => Err(ApiError::param("parameter_invalid_empty", name, &format!("You passed an empty string for '{name}'."))),
+            Some("") => Err(ApiError::param(
+                "parameter_invalid_empty",
+                name,
+                &format!("You passed an empty string for '{name}'."),
+            )),
             Some(v) => Ok(v),
-            None => Err(ApiError::param("parameter_missing", name, &format!("Missing required param: {name}."))),
+            None => {
+                Err(ApiError::param("parameter_missing", name, &format!("Missing required param: {name}.")))
+            }
         }
     }
 
@@ -78,7 +84,9 @@ impl Form {
     pub(crate) fn int(&self, name: &str) -> Result<Option<i64>, ApiError> {
         self.filled(name)
             .map(|v| {
-                v.parse().map_err(|_| ApiError::param("parameter_invalid_integer", name, &format!("Invalid integer: {v}")))
+                v.parse().map_err(|_| {
+                    ApiError::param("parameter_invalid_integer", name, &format!("Invalid integer: {v}"))
+                })
             })
             .transpose()
     }
@@ -98,13 +106,18 @@ impl Form {
         match self.filled(name) {
             None => Ok(None),
             Some(v) if allowed.contains(&v) => Ok(Some(v.to_owned())),
-            Some(v) => Err(ApiError::plain_param(name, &format!("Invalid {name}: must be one of {}; got {v}", allowed.join(", ")))),
+            Some(v) => Err(ApiError::plain_param(
+                name,
+                &format!("Invalid {name}: must be one of {}; got {v}", allowed.join(", ")),
+            )),
         }
     }
 
     /// Whether anything was sent under `name` or below it.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.pairs.iter().any(|(n, _)| n.strip_prefix(name).is_some_and(|r| r.is_empty() || r.starts_with('[')))
+        self.pairs
+            .iter()
+            .any(|(n, _)| n.strip_prefix(name).is_some_and(|r| r.is_empty() || r.starts_with('[')))
     }
 
     /// The canonical names of the direct children of `name`, in order of first appearance.
@@ -145,7 +158,10 @@ impl Form {
         }
         for (key, value) in self.hash(name) {
             if key.chars().count() > 40 || value.chars().count() > 500 {
-                return Err(ApiError::plain_param(name, "Metadata keys may have 40 characters and values 500."));
+                return Err(ApiError::plain_param(
+                    name,
+                    "Metadata keys may have 40 characters and values 500.",
+                ));
             }
             if value.is_empty() {
                 onto.remove(&key);
@@ -166,7 +182,9 @@ fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;
     while let Some(&b) = bytes.get(i) {
-        let escaped = (b == b'%').then(|| text.get(i + 1..i + 3).and_then(|h| u8::from_str_radix(h, 16).ok())).flatten();
+        let escaped = (b == b'%')
+            .then(|| text.get(i + 1..i + 3).and_then(|h| u8::from_str_radix(h, 16).ok()))
+            .flatten();
         match (b, escaped) {
             (_, Some(byte)) => {
                 out.push(byte);

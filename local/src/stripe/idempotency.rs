@@ -41,7 +41,12 @@ pub(crate) struct Answers {
 
 impl Answers {
     /// Reserves a key. `Some` is the answer to replay.
-    pub(crate) fn begin(&mut self, key: &str, fingerprint: &str, now_ms: i64) -> Result<Option<Stored>, ApiError> {
+    pub(crate) fn begin(
+        &mut self,
+        key: &str,
+        fingerprint: &str,
+        now_ms: i64,
+    ) -> Result<Option<Stored>, ApiError> {
         if key.chars().count() > 255 {
             return Err(ApiError::bad_request("Idempotency keys may have 255 characters."));
         }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::StripeSim;
 use super::objects::{
-    BalanceTransaction, Charge, Customer, Dispute, Event, PaymentIntent, PaymentMethod, Payout, Refund, Session,
+    BalanceTransaction, Charge, Customer, Dispute, Event, PaymentIntent, PaymentMethod, Payout, Refund,
+    Session,
 };
 
 /// What one currency's money did, in minor units.
@@ -54,7 +55,8 @@ pub struct Ledger {
 impl Ledger {
     /// Charges that took money for an order, by its key in the metadata.
     pub fn captured_for<'a>(&'a self, order: &'a str) -> impl Iterator<Item = &'a Charge> {
-        let ours = move |c: &&Charge| c.captured && c.metadata.get("tandem_order").is_some_and(|o| o == order);
+        let ours =
+            move |c: &&Charge| c.captured && c.metadata.get("tandem_order").is_some_and(|o| o == order);
         self.charges.iter().filter(ours)
     }
 
@@ -86,7 +88,9 @@ impl StripeSim {
         for refund in world.refunds.rows().iter().filter(|r| counts(r)) {
             money.entry(refund.currency.clone()).or_default().refunded += refund.amount;
         }
-        for dispute in world.disputes.rows().iter().filter(|d| !d.status.starts_with("warning") && d.status != "won") {
+        for dispute in
+            world.disputes.rows().iter().filter(|d| !d.status.starts_with("warning") && d.status != "won")
+        {
             money.entry(dispute.currency.clone()).or_default().disputed += dispute.amount;
         }
         for row in world.transactions.rows() {

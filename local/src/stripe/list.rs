@@ -10,7 +10,12 @@ use super::objects::{Object, Table};
 type Bound = fn(i64, i64) -> bool;
 
 /// One page of the rows that pass `filter`.
-pub(crate) fn page<T: Object>(table: &Table<T>, form: &Form, url: &str, filter: impl Fn(&T) -> bool) -> Result<Value, ApiError> {
+pub(crate) fn page<T: Object>(
+    table: &Table<T>,
+    form: &Form,
+    url: &str,
+    filter: impl Fn(&T) -> bool,
+) -> Result<Value, ApiError> {
     let limit = form.int("limit")?.unwrap_or(10);
     if !(1..=100).contains(&limit) {
         return Err(ApiError::plain_param("limit", "Invalid integer: limit must be between 1 and 100."));

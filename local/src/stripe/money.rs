@@ -3,8 +3,9 @@
 use super::error::ApiError;
 
 /// Currencies without a minor unit at Stripe.
-const ZERO_DECIMAL: &[&str] =
-    &["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"];
+const ZERO_DECIMAL: &[&str] = &[
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf",
+];
 /// Currencies in thousandths, whose last digit must be 0.
 const THREE_DECIMAL: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
 /// Sent in hundredths, whole units only.
@@ -58,7 +59,11 @@ pub(crate) fn currency(sent: &str) -> Result<String, ApiError> {
 /// Refuses an amount that cannot be charged.
 pub(crate) fn chargeable(amount: i64, currency: &str, param: &str) -> Result<(), ApiError> {
     if amount < 0 {
-        return Err(ApiError::param("parameter_invalid_integer", param, "This value must be greater than or equal to 0."));
+        return Err(ApiError::param(
+            "parameter_invalid_integer",
+            param,
+            "This value must be greater than or equal to 0.",
+        ));
     }
     representable(amount, currency, param)?;
     if amount < minimum(currency) {

@@ -14,7 +14,9 @@ use std::sync::LazyLock;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use aftermath::{BalanceTransaction, Dispute, Endpoint, Event, EvidenceDetails, FeeDetail, Payout, Refund};
+pub use aftermath::{
+    BalanceTransaction, Dispute, Endpoint, Event, EvidenceDetails, FeeDetail, Payout, Refund,
+};
 pub use payment::{Charge, IntentStatus, PaymentIntent};
 pub use people::{BillingDetails, CardFace, Customer, InvoiceSettings, PaymentMethod};
 pub use session::{IntentData, Line, Session};

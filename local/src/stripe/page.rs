@@ -77,15 +77,23 @@ fn session_page(world: &World, id: &str, failed: Option<&str>) -> HttpResponse {
         }
         "complete" => {
             let next = success_url(s);
-            answer(StatusCode::OK, "Thank you", &html! {
-                p #paid { "This payment is complete." }
-                @if let Some(next) = next { p { a href=(next) { "Continue" } } }
-            })
+            answer(
+                StatusCode::OK,
+                "Thank you",
+                &html! {
+                    p #paid { "This payment is complete." }
+                    @if let Some(next) = next { p { a href=(next) { "Continue" } } }
+                },
+            )
         }
-        _ => answer(StatusCode::GONE, "This page has expired", &html! {
-            p #expired { "Nothing was charged. Ask the seller for a new link." }
-            (cancel_link(s))
-        }),
+        _ => answer(
+            StatusCode::GONE,
+            "This page has expired",
+            &html! {
+                p #expired { "Nothing was charged. Ask the seller for a new link." }
+                (cancel_link(s))
+            },
+        ),
     }
 }
 
@@ -154,9 +162,10 @@ fn pay(world: &mut World, id: &str, form: &Form) -> HttpResponse {
         return session_page(world, id, None);
     }
     let action = form.text("action").unwrap_or("pay");
-    let waiting = s.payment_intent.clone().filter(|i| {
-        world.intents.get(i).is_some_and(|i| i.status == IntentStatus::RequiresAction)
-    });
+    let waiting = s
+        .payment_intent
+        .clone()
+        .filter(|i| world.intents.get(i).is_some_and(|i| i.status == IntentStatus::RequiresAction));
     let result = match (waiting, action) {
         (Some(intent), "complete" | "fail") => {
             world.authenticate(&intent, action == "complete").map_err(|e| e.message().to_owned())
@@ -177,14 +186,18 @@ fn pay(world: &mut World, id: &str, form: &Form) -> HttpResponse {
         row.notice.clone_from(&notice);
     }
     match world.sessions.get(id) {
-        Some(s) if s.status == "complete" => see_other(&success_url(s).unwrap_or_else(|| format!("/c/pay/{id}"))),
+        Some(s) if s.status == "complete" => {
+            see_other(&success_url(s).unwrap_or_else(|| format!("/c/pay/{id}")))
+        }
         _ => session_page(world, id, notice.as_deref()),
     }
 }
 
 fn authentication_page(world: &World, intent: &str) -> HttpResponse {
     match world.intents.get(intent).map(|i| i.status) {
-        Some(IntentStatus::RequiresAction) => answer(StatusCode::OK, "Authentication", &authentication_form()),
+        Some(IntentStatus::RequiresAction) => {
+            answer(StatusCode::OK, "Authentication", &authentication_form())
+        }
         Some(_) => answer(StatusCode::OK, "Authentication", &html! { p { "Nothing waits for you here." } }),
         None => answer(StatusCode::NOT_FOUND, "Not found", &html! { p { "There is no such payment." } }),
     }
@@ -193,13 +206,22 @@ fn authentication_page(world: &World, intent: &str) -> HttpResponse {
 /// The buyer answered the bank outside of a session.
 fn authenticate(world: &mut World, intent: &str, form: &Form) -> HttpResponse {
     let action = world.intents.get(intent).and_then(|i| i.next_action.clone());
-    let back = action.as_ref().and_then(|a| a.pointer("/redirect_to_url/return_url")).and_then(serde_json::Value::as_str);
+    let back = action
+        .as_ref()
+        .and_then(|a| a.pointer("/redirect_to_url/return_url"))
+        .and_then(serde_json::Value::as_str);
     let back = back.map(str::to_owned);
     let result = world.authenticate(intent, form.text("action") == Some("complete"));
     match (back, result) {
         (Some(url), _) => see_other(&url),
-        (None, Ok(())) => answer(StatusCode::OK, "Thank you", &html! { p #paid { "This payment is complete." } }),
-        (None, Err(e)) => answer(StatusCode::PAYMENT_REQUIRED, "Payment failed", &html! { p #decline .alert { (e.message()) } }),
+        (None, Ok(())) => {
+            answer(StatusCode::OK, "Thank you", &html! { p #paid { "This payment is complete." } })
+        }
+        (None, Err(e)) => answer(
+            StatusCode::PAYMENT_REQUIRED,
+            "Payment failed",
+            &html! { p #decline .alert { (e.message()) } },
+        ),
     }
 }
 

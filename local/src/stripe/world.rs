@@ -12,8 +12,8 @@ use super::chaos::{Chaos, Fault};
 use super::delivery::Delivery;
 use super::idempotency::Answers;
 use super::objects::{
-    BalanceTransaction, Charge, Customer, Dispute, Endpoint, Event, Object, PaymentIntent, PaymentMethod, Payout, Refund,
-    Session, Table,
+    BalanceTransaction, Charge, Customer, Dispute, Endpoint, Event, Object, PaymentIntent, PaymentMethod,
+    Payout, Refund, Session, Table,
 };
 use super::{CardOutcome, SimOptions};
 

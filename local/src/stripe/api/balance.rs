@@ -24,9 +24,14 @@ pub(super) fn balance(world: &World) -> Answer {
     }
     let part = |pick: fn(&(i64, i64)) -> i64| -> Vec<Value> {
         let rows = sums.iter();
-        rows.map(|(c, sum)| json!({ "amount": pick(sum), "currency": c, "source_types": { "card": pick(sum) } })).collect()
+        rows.map(
+            |(c, sum)| json!({ "amount": pick(sum), "currency": c, "source_types": { "card": pick(sum) } }),
+        )
+        .collect()
     };
-    Ok(json!({ "object": "balance", "livemode": false, "available": part(|s| s.0), "pending": part(|s| s.1) }))
+    Ok(
+        json!({ "object": "balance", "livemode": false, "available": part(|s| s.0), "pending": part(|s| s.1) }),
+    )
 }
 
 pub(super) fn retrieve(world: &World, id: &str) -> Answer {
@@ -53,6 +58,7 @@ pub(super) fn payout(world: &World, id: &str) -> Answer {
 
 pub(super) fn payouts(world: &World, form: &Form) -> Answer {
     list::page(&world.payouts, form, "/v1/payouts", |p| {
-        list::same(form, "status", Some(&p.status)) && list::same(form, "destination", p.destination.as_deref())
+        list::same(form, "status", Some(&p.status))
+            && list::same(form, "destination", p.destination.as_deref())
     })
 }

@@ -25,7 +25,11 @@ pub(super) fn update(world: &mut World, id: &str, form: &Form) -> Answer {
     if let Some(pm) = customer.invoice_settings.default_payment_method.as_deref() {
         let theirs = world.methods.get(pm).is_some_and(|m| m.customer.as_deref() == Some(id));
         if !theirs {
-            return Err(ApiError::missing_param("PaymentMethod", "invoice_settings[default_payment_method]", pm));
+            return Err(ApiError::missing_param(
+                "PaymentMethod",
+                "invoice_settings[default_payment_method]",
+                pm,
+            ));
         }
     }
     if let Some(row) = world.customers.get_mut(id) {

@@ -15,7 +15,8 @@ pub(super) fn retrieve(world: &World, id: &str) -> Answer {
 
 pub(super) fn list(world: &World, form: &Form) -> Answer {
     list::page(&world.disputes, form, "/v1/disputes", |d| {
-        list::same(form, "charge", Some(&d.charge)) && list::same(form, "payment_intent", d.payment_intent.as_deref())
+        list::same(form, "charge", Some(&d.charge))
+            && list::same(form, "payment_intent", d.payment_intent.as_deref())
     })
 }
 

@@ -13,7 +13,11 @@ pub(super) fn create(world: &mut World, form: &Form) -> Answer {
     let url = form.required("url")?.to_owned();
     let events: Vec<String> = form.array("enabled_events").into_iter().map(str::to_owned).collect();
     if events.is_empty() {
-        return Err(ApiError::param("parameter_missing", "enabled_events", "Missing required param: enabled_events."));
+        return Err(ApiError::param(
+            "parameter_missing",
+            "enabled_events",
+            "Missing required param: enabled_events.",
+        ));
     }
     let secret = format!("whsec_{}", world.token(32));
     let mut metadata = Metadata::new();
@@ -32,7 +36,12 @@ pub(super) fn create(world: &mut World, form: &Form) -> Answer {
 }
 
 /// Registers an endpoint.
-pub(crate) fn add(world: &mut World, url: String, secrets: Vec<String>, enabled_events: Vec<String>) -> String {
+pub(crate) fn add(
+    world: &mut World,
+    url: String,
+    secrets: Vec<String>,
+    enabled_events: Vec<String>,
+) -> String {
     let id = world.id("we_1");
     let created = world.now();
     world.endpoints.insert(Endpoint {
@@ -55,7 +64,9 @@ pub(super) fn retrieve(world: &World, id: &str) -> Answer {
 
 pub(super) fn update(world: &mut World, id: &str, form: &Form) -> Answer {
     let disabled = form.flag("disabled")?;
-    let Some(row) = world.endpoints.get_mut(id) else { return Err(ApiError::missing("webhook endpoint", id)) };
+    let Some(row) = world.endpoints.get_mut(id) else {
+        return Err(ApiError::missing("webhook endpoint", id));
+    };
     if let Some(url) = form.owned("url") {
         row.url = url;
     }

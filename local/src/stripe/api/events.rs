@@ -12,7 +12,12 @@ const HISTORY: i64 = 30 * 86_400;
 
 pub(super) fn retrieve(world: &World, id: &str) -> Answer {
     let since = world.now() - HISTORY;
-    world.events.get(id).filter(|e| e.created >= since).map(|e| e.render()).ok_or_else(|| ApiError::missing("event", id))
+    world
+        .events
+        .get(id)
+        .filter(|e| e.created >= since)
+        .map(|e| e.render())
+        .ok_or_else(|| ApiError::missing("event", id))
 }
 
 pub(super) fn list(world: &World, form: &Form) -> Answer {

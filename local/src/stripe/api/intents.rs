@@ -19,7 +19,10 @@ pub(super) fn create(world: &mut World, form: &Form) -> Answer {
     money::chargeable(amount, &currency, "amount")?;
     let confirm = form.flag("confirm")?.unwrap_or(false);
     if form.has("off_session") && !confirm {
-        return Err(ApiError::plain_param("off_session", "You can only set `off_session` with `confirm=true`."));
+        return Err(ApiError::plain_param(
+            "off_session",
+            "You can only set `off_session` with `confirm=true`.",
+        ));
     }
     let customer = super::customers::named(world, form, "customer")?;
     let method = match form.filled("payment_method") {
@@ -50,7 +53,9 @@ pub(super) fn create(world: &mut World, form: &Form) -> Answer {
             *field = Some(form.array(param).into_iter().map(str::to_owned).collect());
         }
     }
-    if let Some(redirects) = form.one_of("automatic_payment_methods[allow_redirects]", &["always", "never"])? {
+    if let Some(redirects) =
+        form.one_of("automatic_payment_methods[allow_redirects]", &["always", "never"])?
+    {
         intent.automatic_payment_methods = Some(json!({ "enabled": true, "allow_redirects": redirects }));
     }
     describe(&mut intent, form)?;
@@ -66,7 +71,9 @@ pub(super) fn create(world: &mut World, form: &Form) -> Answer {
 /// What may be said of an intent in any state.
 fn describe(intent: &mut PaymentIntent, form: &Form) -> Result<(), ApiError> {
     form.metadata("metadata", &mut intent.metadata)?;
-    for (param, field) in [("description", &mut intent.description), ("receipt_email", &mut intent.receipt_email)] {
+    for (param, field) in
+        [("description", &mut intent.description), ("receipt_email", &mut intent.receipt_email)]
+    {
         if let Some(sent) = form.text(param) {
             *field = (!sent.is_empty()).then(|| sent.to_owned());
         }
@@ -77,7 +84,8 @@ fn describe(intent: &mut PaymentIntent, form: &Form) -> Result<(), ApiError> {
 /// What decides how it is paid: only before it is paid.
 fn pay_with(intent: &mut PaymentIntent, form: &Form) -> Result<(), ApiError> {
     let card = form.filled("payment_method_options[card][capture_method]");
-    if let Some(capture) = form.one_of("capture_method", CAPTURE_METHODS)?.or_else(|| card.map(str::to_owned)) {
+    if let Some(capture) = form.one_of("capture_method", CAPTURE_METHODS)?.or_else(|| card.map(str::to_owned))
+    {
         intent.capture_method = capture;
     }
     if let Some(usage) = form.one_of("setup_future_usage", &["off_session", "on_session"])? {
@@ -119,14 +127,25 @@ fn find<'a>(world: &'a World, id: &str) -> Result<&'a PaymentIntent, ApiError> {
 
 /// The refusal of an action that the state does not allow: it carries the intent.
 fn unexpected(intent: &PaymentIntent, action: &str) -> ApiError {
-    let text = format!("This PaymentIntent could not be {action} because it has a status of {}.", intent.status.name());
+    let text = format!(
+        "This PaymentIntent could not be {action} because it has a status of {}.",
+        intent.status.name()
+    );
     ApiError::state("payment_intent_unexpected_state", &text).with("payment_intent", intent.render())
 }
 
 pub(super) fn update(world: &mut World, id: &str, form: &Form) -> Answer {
     let mut intent = find(world, id)?.clone();
     describe(&mut intent, form)?;
-    let money_params = ["amount", "currency", "customer", "payment_method", "capture_method", "setup_future_usage", "shipping"];
+    let money_params = [
+        "amount",
+        "currency",
+        "customer",
+        "payment_method",
+        "capture_method",
+        "setup_future_usage",
+        "shipping",
+    ];
     if money_params.iter().any(|p| form.has(p)) {
         if !intent.status.is_open() {
             return Err(unexpected(&intent, "updated"));
@@ -234,19 +253,24 @@ pub(super) fn capture(world: &mut World, id: &str, form: &Form) -> Answer {
 }
 
 pub(super) fn cancel(world: &mut World, id: &str, form: &Form) -> Answer {
-    let reason = form.one_of("cancellation_reason", &["abandoned", "duplicate", "fraudulent", "requested_by_customer"])?;
+    let reason = form
+        .one_of("cancellation_reason", &["abandoned", "duplicate", "fraudulent", "requested_by_customer"])?;
     let intent = find(world, id)?.clone();
     if !intent.status.is_open() && intent.status != IntentStatus::RequiresCapture {
         return Err(unexpected(&intent, "canceled"));
     }
     if intent.session.is_some() && intent.status != IntentStatus::RequiresCapture {
         let text = "You cannot cancel this PaymentIntent because it belongs to a Checkout Session. Expire the Checkout Session instead.";
-        return Err(ApiError::state("payment_intent_unexpected_state", text).with("payment_intent", intent.render()));
+        return Err(
+            ApiError::state("payment_intent_unexpected_state", text).with("payment_intent", intent.render())
+        );
     }
     world.cancel(id, reason.as_deref());
     retrieve(world, id)
 }
 
 pub(super) fn list(world: &World, form: &Form) -> Answer {
-    list::page(&world.intents, form, "/v1/payment_intents", |i| list::same(form, "customer", i.customer.as_deref()))
+    list::page(&world.intents, form, "/v1/payment_intents", |i| {
+        list::same(form, "customer", i.customer.as_deref())
+    })
 }

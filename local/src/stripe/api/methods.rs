@@ -19,13 +19,19 @@ pub(super) fn create(world: &mut World, form: &Form) -> Answer {
         "card" => match form.filled("card[token]") {
             Some(token) => {
                 let name = format!("pm_card_{}", token.trim_start_matches("tok_"));
-                let card = cards::by_token(&name).ok_or_else(|| ApiError::missing_param("token", "card[token]", token))?;
+                let card = cards::by_token(&name)
+                    .ok_or_else(|| ApiError::missing_param("token", "card[token]", token))?;
                 card.number.to_owned()
             }
             None => form.required("card[number]")?.to_owned(),
         },
         "sepa_debit" => form.required("sepa_debit[iban]")?.to_owned(),
-        other => return Err(ApiError::plain_param("type", &format!("The simulator has no payment methods of type {other}."))),
+        other => {
+            return Err(ApiError::plain_param(
+                "type",
+                &format!("The simulator has no payment methods of type {other}."),
+            ));
+        }
     };
     let card = cards::by_number(&number)
         .map_err(|text| ApiError::card(text).coded("incorrect_number").with("param", "number"))?;
@@ -89,7 +95,8 @@ pub(super) fn list(world: &World, form: &Form, customer: Option<&str>) -> Answer
         super::customers::retrieve(world, id)?;
     }
     let owner = customer.or_else(|| form.filled("customer"));
-    let url = customer.map_or_else(|| "/v1/payment_methods".to_owned(), |c| format!("/v1/customers/{c}/payment_methods"));
+    let url = customer
+        .map_or_else(|| "/v1/payment_methods".to_owned(), |c| format!("/v1/customers/{c}/payment_methods"));
     list::page(&world.methods, form, &url, |m| {
         owner.is_some()
             && m.customer.as_deref() == owner
@@ -129,7 +136,10 @@ pub(super) fn attach_to(world: &mut World, method: &str, customer: &str) -> Resu
         return Ok(pm.id);
     }
     if pm.customer.is_some() {
-        return Err(ApiError::bad_request("The payment method you provided has already been attached to a customer.").executed());
+        return Err(ApiError::bad_request(
+            "The payment method you provided has already been attached to a customer.",
+        )
+        .executed());
     }
     usable(&pm, None)?;
     if let Behaviour::Decline(reason) = pm.test.behaviour {
@@ -148,7 +158,8 @@ pub(super) fn attach_to(world: &mut World, method: &str, customer: &str) -> Resu
 pub(super) fn detach(world: &mut World, id: &str) -> Answer {
     let Some(row) = world.methods.get_mut(id) else { return Err(ApiError::missing("PaymentMethod", id)) };
     let Some(customer) = row.customer.take() else {
-        let text = "The payment method you provided is not attached to a customer so detachment is impossible.";
+        let text =
+            "The payment method you provided is not attached to a customer so detachment is impossible.";
         return Err(ApiError::bad_request(text).executed());
     };
     row.consumed = true;

@@ -15,10 +15,16 @@ pub(super) fn create(world: &mut World, form: &Form) -> Answer {
     form.metadata("metadata", &mut metadata)?;
     let charge = match (form.filled("payment_intent"), form.filled("charge")) {
         (Some(_), Some(_)) => {
-            return Err(ApiError::bad_request("You may only specify one of these parameters: charge, payment_intent."));
+            return Err(ApiError::bad_request(
+                "You may only specify one of these parameters: charge, payment_intent.",
+            ));
         }
         (None, None) => {
-            return Err(ApiError::param("parameter_missing", "charge", "One of the following params should be provided for this request: payment_intent or charge."));
+            return Err(ApiError::param(
+                "parameter_missing",
+                "charge",
+                "One of the following params should be provided for this request: payment_intent or charge.",
+            ));
         }
         (None, Some(charge)) => charge.to_owned(),
         (Some(intent), None) => {
@@ -29,8 +35,11 @@ pub(super) fn create(world: &mut World, form: &Form) -> Answer {
                 let text = "This PaymentIntent does not have a successful charge to refund: it was not captured. Cancel it instead.";
                 return Err(ApiError::state("charge_not_refundable", text));
             }
-            let Some(charge) = found.latest_charge.clone().filter(|_| found.status == IntentStatus::Succeeded) else {
-                let text = format!("This PaymentIntent ({intent}) does not have a successful charge to refund.");
+            let Some(charge) =
+                found.latest_charge.clone().filter(|_| found.status == IntentStatus::Succeeded)
+            else {
+                let text =
+                    format!("This PaymentIntent ({intent}) does not have a successful charge to refund.");
                 return Err(ApiError::state("payment_intent_unexpected_state", &text));
             };
             charge
@@ -54,7 +63,8 @@ pub(super) fn update(world: &mut World, id: &str, form: &Form) -> Answer {
 
 pub(super) fn cancel(world: &World, id: &str) -> Answer {
     let refund = world.refunds.get(id).ok_or_else(|| ApiError::missing("refund", id))?;
-    let text = format!("A refund can only be canceled while it requires action; this one is {}.", refund.status);
+    let text =
+        format!("A refund can only be canceled while it requires action; this one is {}.", refund.status);
     Err(ApiError::bad_request(&text).executed())
 }
 

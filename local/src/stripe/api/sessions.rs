@@ -15,19 +15,33 @@ pub(super) fn create(world: &mut World, form: &Form) -> Answer {
     let mode = form.one_of("mode", &["payment", "setup", "subscription"])?;
     match mode.as_deref() {
         Some("payment") => {}
-        Some(other) => return Err(ApiError::plain_param("mode", &format!("The simulator has no sessions of mode {other}."))),
+        Some(other) => {
+            return Err(ApiError::plain_param(
+                "mode",
+                &format!("The simulator has no sessions of mode {other}."),
+            ));
+        }
         None => return Err(ApiError::param("parameter_missing", "mode", "Missing required param: mode.")),
     }
     let success_url = url(form, "success_url")?;
     if success_url.is_none() {
-        return Err(ApiError::param("parameter_missing", "success_url", "Missing required param: success_url."));
+        return Err(ApiError::param(
+            "parameter_missing",
+            "success_url",
+            "Missing required param: success_url.",
+        ));
     }
     let customer = super::customers::named(world, form, "customer")?;
     if customer.is_some() && form.has("customer_email") {
-        return Err(ApiError::bad_request("You may only specify one of these parameters: customer, customer_email."));
+        return Err(ApiError::bad_request(
+            "You may only specify one of these parameters: customer, customer_email.",
+        ));
     }
     if customer.is_some() && form.has("customer_creation") {
-        return Err(ApiError::plain_param("customer_creation", "`customer_creation` can only be used without `customer`."));
+        return Err(ApiError::plain_param(
+            "customer_creation",
+            "`customer_creation` can only be used without `customer`.",
+        ));
     }
     let (currency, lines) = lines(world, form)?;
     let total = lines.iter().map(|l| l.unit_amount.saturating_mul(l.quantity)).fold(0, i64::saturating_add);
@@ -96,10 +110,16 @@ fn url(form: &Form, param: &str) -> Result<Option<String>, ApiError> {
 fn expiry(form: &Form, now: i64) -> Result<i64, ApiError> {
     let at = form.int("expires_at")?.unwrap_or(now + 24 * HOUR);
     if at < now + HOUR / 2 {
-        return Err(ApiError::plain_param("expires_at", "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation."));
+        return Err(ApiError::plain_param(
+            "expires_at",
+            "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.",
+        ));
     }
     if at > now + 24 * HOUR {
-        return Err(ApiError::plain_param("expires_at", "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation."));
+        return Err(ApiError::plain_param(
+            "expires_at",
+            "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.",
+        ));
     }
     Ok(at)
 }
@@ -108,7 +128,11 @@ fn expiry(form: &Form, now: i64) -> Result<i64, ApiError> {
 fn lines(world: &mut World, form: &Form) -> Result<(String, Vec<Line>), ApiError> {
     let names = form.children("line_items");
     if names.is_empty() {
-        return Err(ApiError::param("parameter_missing", "line_items", "Missing required param: line_items."));
+        return Err(ApiError::param(
+            "parameter_missing",
+            "line_items",
+            "Missing required param: line_items.",
+        ));
     }
     if names.len() > 100 {
         return Err(ApiError::plain_param("line_items", "You may have at most 100 line items."));
@@ -129,11 +153,17 @@ fn lines(world: &mut World, form: &Form) -> Result<(String, Vec<Line>), ApiError
         let unit_amount = form.int(&amount)?.unwrap_or_default();
         let quantity = form.int(&format!("{name}[quantity]"))?.unwrap_or(1);
         if unit_amount < 0 || quantity < 1 {
-            return Err(ApiError::param("parameter_invalid_integer", &amount, "Amounts must not be negative and quantities at least 1."));
+            return Err(ApiError::param(
+                "parameter_invalid_integer",
+                &amount,
+                "Amounts must not be negative and quantities at least 1.",
+            ));
         }
         money::representable(unit_amount, &own, &amount)?;
         let product_name = match form.filled(&format!("{data}[product]")) {
-            Some(product) => return Err(ApiError::missing_param("product", &format!("{data}[product]"), product)),
+            Some(product) => {
+                return Err(ApiError::missing_param("product", &format!("{data}[product]"), product));
+            }
             None => form.required(&format!("{data}[product_data][name]"))?.to_owned(),
         };
         lines.push(Line {
@@ -209,5 +239,7 @@ pub(super) fn line_items(world: &World, id: &str, form: &Form) -> Answer {
     let rest = session.lines.iter().skip(start);
     let data: Vec<Value> = rest.take(limit).map(|l| l.render(&session.currency)).collect();
     let has_more = start + data.len() < session.lines.len();
-    Ok(json!({ "object": "list", "url": format!("/v1/checkout/sessions/{id}/line_items"), "has_more": has_more, "data": data }))
+    Ok(
+        json!({ "object": "list", "url": format!("/v1/checkout/sessions/{id}/line_items"), "has_more": has_more, "data": data }),
+    )
 }
