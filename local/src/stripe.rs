@@ -39,8 +39,9 @@ pub use chaos::{Chaos, Fault, FaultMode, WebhookRule};
 pub(crate) use exchange::Received;
 pub use ledger::{Ledger, Money};
 pub use objects::{
-    BalanceTransaction, BillingDetails, CardFace, Charge, Customer, Dispute, Endpoint, Event, EvidenceDetails, FeeDetail,
-    IntentData, IntentStatus, InvoiceSettings, Line, Metadata, PaymentIntent, PaymentMethod, Payout, Refund, Session,
+    BalanceTransaction, BillingDetails, CardFace, Charge, Customer, Dispute, Endpoint, Event,
+    EvidenceDetails, FeeDetail, IntentData, IntentStatus, InvoiceSettings, Line, Metadata, PaymentIntent,
+    PaymentMethod, Payout, Refund, Session,
 };
 pub use seam::{InProcessStripe, serve};
 
