@@ -12,6 +12,7 @@ mod cards;
 mod chaos;
 mod charging;
 mod checkout;
+mod control;
 mod dashboard;
 mod delivery;
 mod error;
@@ -33,7 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use shared::clock::Clock;
 
 pub use access::Access;
-pub use alone::{AloneOptions, run_alone};
+pub use alone::{AloneOptions, Started, run_alone};
 pub use cards::{Behaviour, Reason, TEST_CARDS, TestCard};
 pub use chaos::{Chaos, Fault, FaultMode, WebhookRule};
 pub(crate) use exchange::Received;
@@ -81,6 +82,8 @@ pub struct SimOptions {
     pub secret_key: String,
     /// Events name the account, as for a connected one.
     pub connect: bool,
+    /// Answers the controls under `/_control/`: for a simulator that runs by itself.
+    pub controls: bool,
     /// Refuses unknown and mistyped parameters, if set.
     pub contract: Option<ContractCheck>,
 }
@@ -95,6 +98,7 @@ impl SimOptions {
             seed: 1,
             secret_key: ["sk", "test", "local"].join("_"),
             connect: false,
+            controls: false,
             contract: None,
         }
     }
@@ -141,6 +145,13 @@ impl StripeSim {
     /// When [`Self::tick`] will next have something to do, in Unix milliseconds.
     pub fn next_tick_at(&self) -> Option<i64> {
         self.world().next_planned()
+    }
+
+    /// Moves the simulator's own clock forward by so many seconds and does what falls due. Signatures keep the real time.
+    pub fn advance(&self, seconds: i64) {
+        let mut world = self.world();
+        world.offset_ms += seconds.max(0) * 1000;
+        world.catch_up();
     }
 
     /// Whether nothing is under way or due now: no request inside, no delivery due, nothing planned for now.

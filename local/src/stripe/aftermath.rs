@@ -28,7 +28,7 @@ pub(crate) struct RefundRequest {
 
 impl World {
     /// Refunds a charge and returns the refund's id.
-    pub(crate) fn refund(&mut self, ask: RefundRequest) -> Result<String, ApiError> {
+    pub(crate) fn refund(&mut self, ask: &RefundRequest) -> Result<String, ApiError> {
         let Some(charge) = self.charges.get(&ask.charge).cloned() else {
             return Err(ApiError::missing_param("charge", "charge", &ask.charge));
         };
@@ -74,7 +74,7 @@ impl World {
         let behaviour =
             charge.payment_method.as_deref().and_then(|m| self.methods.get(m)).map(|m| m.test.behaviour);
         let pending = behaviour == Some(Behaviour::PendingRefund);
-        let id = self.new_refund(&charge.id, amount, &ask, pending);
+        let id = self.new_refund(&charge.id, amount, ask, pending);
         if !pending {
             self.refund_transaction(&id);
         }

@@ -69,6 +69,27 @@ pub(crate) struct Decline {
 }
 
 impl Reason {
+    /// The reason behind a decline code, or a code that has none.
+    pub fn from_code(code: &str) -> Option<Self> {
+        let all = [
+            Self::Generic,
+            Self::InsufficientFunds,
+            Self::LostCard,
+            Self::StolenCard,
+            Self::ExpiredCard,
+            Self::IncorrectCvc,
+            Self::ProcessingError,
+            Self::Velocity,
+            Self::DoNotHonor,
+            Self::Fraudulent,
+            Self::AuthenticationRequired,
+        ];
+        all.into_iter().find(|r| {
+            let decline = r.decline();
+            decline.decline_code.unwrap_or(decline.code) == code
+        })
+    }
+
     pub(crate) fn decline(self) -> Decline {
         let declined = "Your card was declined.";
         let (code, decline_code, advice, network, message) = match self {

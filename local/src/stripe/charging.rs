@@ -151,7 +151,7 @@ impl World {
         if manual {
             self.emit_charge("charge.succeeded", &id);
             self.emit_intent("payment_intent.amount_capturable_updated", intent);
-            let until = capture_before(i.off_session, &pm.test.brand.to_owned());
+            let until = capture_before(i.off_session, pm.test.brand);
             self.plan(until, Later::ExpireHold(id.clone()));
         } else {
             self.book_capture(&id, &i.capture_method);

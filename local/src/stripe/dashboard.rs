@@ -14,7 +14,7 @@ impl StripeSim {
             reason: Some("requested_by_customer".into()),
             ..RefundRequest::default()
         };
-        world.refund(ask).map_err(|e| e.message().to_owned())
+        world.refund(&ask).map_err(|e| e.message().to_owned())
     }
 
     /// A refund that had succeeded (or was pending) fails at the bank.

@@ -120,7 +120,7 @@ impl World {
             .uri(&endpoint.url)
             .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
             .header(header::USER_AGENT, "Stripe/1.0 (+https://stripe.com/docs/webhooks)")
-            .header("Stripe-Signature", signature(&secrets, self.now(), &body))
+            .header("Stripe-Signature", signature(&secrets, self.options.clock.now().0, &body))
             .body(Bytes::from(body))
             .ok()
     }

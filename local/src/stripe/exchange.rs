@@ -133,6 +133,9 @@ impl StripeSim {
     /// Answers one request: the API under `/v1`, the hosted pages under `/c`.
     pub async fn handle(&self, request: HttpRequest) -> HttpResponse {
         let path = request.uri().path();
+        if path.starts_with(super::control::PREFIX) && self.world().options.controls {
+            return self.control(&request);
+        }
         if path.starts_with("/v1/") {
             return self.exchange(&request).await;
         }
@@ -151,7 +154,7 @@ impl StripeSim {
         };
         let mut inside = Inside { sim: self, key: None };
         let fault = match gate {
-            Gate::Answer(reply) => return finish(&received, *reply),
+            Gate::Answer(reply) => return finish(&received, &reply),
             Gate::Break(broken) => return broken.response(),
             Gate::Execute(fault) => {
                 inside.key.clone_from(&received.key);
@@ -180,7 +183,7 @@ impl StripeSim {
             Some(FaultMode::ResetAfter) => return Broken::Reset.response(),
             _ => {}
         }
-        finish(&received, reply)
+        finish(&received, &reply)
     }
 }
 
@@ -229,7 +232,7 @@ impl World {
             return Gate::Answer(Box::new(Reply::refusal(&error)));
         }
         let Some(key) = &received.key else { return Gate::Execute(fault) };
-        match self.answers.begin(key, &received.fingerprint(), self.options.clock.now_ms()) {
+        match self.answers.begin(key, &received.fingerprint(), self.now_ms()) {
             Ok(None) => Gate::Execute(fault),
             Ok(Some(stored)) => {
                 let reply = Reply::new(stored.status, stored.body);
@@ -318,7 +321,7 @@ impl World {
 }
 
 /// The answer as it leaves.
-fn finish(received: &Received, reply: Reply) -> HttpResponse {
+fn finish(received: &Received, reply: &Reply) -> HttpResponse {
     let bytes = serde_json::to_vec_pretty(&reply.body).unwrap_or_default();
     let mut response = HttpResponse::new(Bytes::from(bytes));
     *response.status_mut() = reply.status;

@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) cause: Option<Cause>,
     /// Requests inside `handle` at this moment.
     pub(crate) running: usize,
+    /// How far the simulator's clock was moved ahead of the one it was given.
+    pub(crate) offset_ms: i64,
     counter: u64,
     /// While the agenda runs, the time of the entry; otherwise the clock decides.
     moment: Option<i64>,
@@ -106,6 +108,7 @@ impl World {
             calls: BTreeMap::new(),
             cause: None,
             running: 0,
+            offset_ms: 0,
             counter: 0,
             moment: None,
         }
@@ -113,7 +116,7 @@ impl World {
 
     /// Milliseconds, as this moment of the simulation sees them.
     pub(crate) fn now_ms(&self) -> i64 {
-        self.moment.unwrap_or_else(|| self.options.clock.now_ms())
+        self.moment.unwrap_or_else(|| self.options.clock.now_ms() + self.offset_ms)
     }
 
     /// Whole seconds.
@@ -169,7 +172,7 @@ impl World {
 
     /// Does what the clock has reached, each thing at its own moment.
     pub(crate) fn catch_up(&mut self) {
-        let until = self.options.clock.now_ms();
+        let until = self.now_ms();
         let cause = self.cause.take();
         while let Some((&(at, n), _)) = self.agenda.first_key_value() {
             if at > until {
@@ -300,6 +303,7 @@ impl World {
 }
 
 /// A movement of the balance to be booked.
+#[derive(Clone, Copy)]
 pub(crate) struct Booking<'a> {
     pub(crate) amount: i64,
     pub(crate) fee: i64,

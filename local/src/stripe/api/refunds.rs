@@ -45,7 +45,7 @@ pub(super) fn create(world: &mut World, form: &Form) -> Answer {
             charge
         }
     };
-    let id = world.refund(RefundRequest { charge, amount, reason, metadata })?;
+    let id = world.refund(&RefundRequest { charge, amount, reason, metadata })?;
     retrieve(world, &id)
 }
 
