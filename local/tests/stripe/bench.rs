@@ -57,7 +57,13 @@ impl Bench {
         Self { sim: StripeSim::new(SimOptions::new(clock, BASE)), since: tokio::time::Instant::now() }
     }
 
-    pub(crate) async fn send(&self, method: &str, path: &str, form: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        form: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let (uri, body) = match method {
             "POST" => (format!("{BASE}{path}"), form.to_owned()),
             _ if form.is_empty() => (format!("{BASE}{path}"), String::new()),
