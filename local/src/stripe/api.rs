@@ -64,6 +64,7 @@ pub(crate) fn route(world: &mut World, method: &Method, path: &[&str], form: &Fo
         ["disputes", id] if get => disputes::retrieve(world, id),
         ["disputes", id] if post => disputes::update(world, id, form),
         ["disputes", id, "close"] if post => disputes::close(world, id),
+        ["account"] if get => balance::account(world),
         ["balance"] if get => balance::balance(world),
         ["balance_transactions"] if get => balance::list(world, form),
         ["balance_transactions", id] if get => balance::retrieve(world, id),

@@ -113,7 +113,16 @@ fn count(body: &Value, field: &str) -> Option<u32> {
 fn fault(body: &Value) -> Result<Fault, String> {
     let text = |field: &str| body.get(field).and_then(Value::as_str);
     let ms = body.get("ms").and_then(Value::as_u64).unwrap_or(1000);
-    let mode = match text("mode").unwrap_or_default() {
+    // A mode with a value may be written as `{"slow": 500}`.
+    let (name, value) = match body.get("mode") {
+        Some(Value::Object(map)) => {
+            map.iter().next().map(|(k, v)| (k.as_str(), v.clone())).unwrap_or_default()
+        }
+        Some(Value::String(name)) => (name.as_str(), Value::Null),
+        _ => return Err("`mode` is missing".into()),
+    };
+    let ms = value.as_u64().unwrap_or(ms);
+    let mode = match name {
         "error_before" => FaultMode::ErrorBefore,
         "error_after" => FaultMode::ErrorAfter,
         "unreachable" => FaultMode::Unreachable,
@@ -122,7 +131,9 @@ fn fault(body: &Value) -> Result<Fault, String> {
         "slow" => FaultMode::Slow(ms),
         "slow_after" => FaultMode::SlowAfter(ms),
         "lands_later" => FaultMode::LandsLater(i64::try_from(ms).unwrap_or(i64::MAX)),
-        "rate_limited" => FaultMode::RateLimited(text("reason").unwrap_or("global-rate").to_owned()),
+        "rate_limited" => {
+            FaultMode::RateLimited(value.as_str().or(text("reason")).unwrap_or("global-rate").to_owned())
+        }
         "lock_timeout" => FaultMode::LockTimeout,
         "key_expired" => FaultMode::KeyExpired,
         other => return Err(format!("`{other}` is no mode of a fault")),

@@ -16,7 +16,7 @@ use super::form::Form;
 use super::idempotency::Stored;
 use super::seam::Broken;
 use super::world::{Cause, World};
-use super::{API_VERSION, StripeSim, api};
+use super::{API_VERSION, StripeSim, api, expand};
 
 /// Versions the API knows, oldest first.
 const VERSIONS: &[&str] = &[
@@ -173,6 +173,8 @@ impl StripeSim {
             return Broken::Reset.response();
         }
         let spoiled = fault == Some(FaultMode::ErrorAfter);
+        // Carrying out settles the key itself.
+        inside.key = None;
         let reply = {
             let mut world = self.world();
             world.catch_up();
@@ -291,12 +293,14 @@ impl World {
     fn execute(&mut self, received: &Received) -> api::Answer {
         let parts = received.parts();
         self.validate(received)?;
+        let paths = received.form.array("expand");
+        expand::foresee(&parts, &paths)?;
         self.cause = Some(Cause { request: received.id.clone(), key: received.key.clone() });
         let answer = api::route(self, &received.method, &parts, &received.form);
         self.cause = None;
         let mut answer = answer?;
-        let paths = received.form.array("expand");
-        self.expand(&mut answer, &paths)?;
+        // Past this point something was done: a refusal is stored like any answer.
+        self.expand(&mut answer, &paths).map_err(ApiError::executed)?;
         Ok(answer)
     }
 

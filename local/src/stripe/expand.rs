@@ -145,6 +145,32 @@ impl World {
     }
 }
 
+/// Refuses, before anything is done, a path whose first step the answer cannot have.
+pub(crate) fn foresee(url: &[&str], paths: &[&str]) -> Result<(), ApiError> {
+    let kind = match *url {
+        ["payment_intents", ..] => "payment_intent",
+        ["charges", _] => "charge",
+        ["refunds", ..] => "refund",
+        ["checkout", "sessions"] | ["checkout", "sessions", _] | ["checkout", "sessions", _, "expire"] => {
+            "checkout.session"
+        }
+        ["customers"] | ["customers", _] => "customer",
+        ["payment_methods", ..] => "payment_method",
+        ["disputes", ..] => "dispute",
+        _ => return Ok(()),
+    };
+    let fields = EXPANDABLE.iter().find(|(k, _)| *k == kind).map_or(&[][..], |(_, fields)| *fields);
+    for path in paths {
+        let first = path.split('.').next().unwrap_or_default();
+        let known =
+            fields.contains(&first) || first == "data" || (kind == "customer" && first == "invoice_settings");
+        if !known {
+            return Err(not_expandable(path));
+        }
+    }
+    Ok(())
+}
+
 fn not_expandable(path: &str) -> ApiError {
     ApiError::plain_param("expand", &format!("This property cannot be expanded ({path})."))
 }

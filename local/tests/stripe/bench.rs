@@ -53,8 +53,13 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let clock = Clock::tokio_from(UnixTime(START));
-        Self { sim: StripeSim::new(SimOptions::new(clock, BASE)), since: tokio::time::Instant::now() }
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut SimOptions)) -> Self {
+        let mut options = SimOptions::new(Clock::tokio_from(UnixTime(START)), BASE);
+        change(&mut options);
+        Self { sim: StripeSim::new(options), since: tokio::time::Instant::now() }
     }
 
     pub(crate) async fn send(
@@ -96,7 +101,7 @@ impl Bench {
     /// A succeeded payment: its intent.
     pub(crate) async fn paid(&self, card: &str, amount: i64) -> Answer {
         let form = format!(
-            "amount={amount}&currency=eur&confirm=true&payment_method={card}&capture_method=automatic"
+            "amount={amount}&currency=eur&allowed_payment_method_types[]=card&confirm=true&payment_method={card}&capture_method=automatic"
         );
         let intent = self.post("/v1/payment_intents", &form).await;
         assert_eq!(intent.text("/status"), "succeeded", "{}", intent.body);

@@ -15,7 +15,9 @@ async fn each_declining_token_has_its_documented_codes() {
         ("chargeDeclinedProcessingError", "processing_error", "absent"),
         ("visa_chargeDeclinedVelocityLimitExceeded", "card_declined", "card_velocity_exceeded"),
     ] {
-        let form = format!("amount=1000&currency=eur&confirm=true&payment_method=pm_card_{token}");
+        let form = format!(
+            "amount=1000&currency=eur&allowed_payment_method_types[]=card&confirm=true&payment_method=pm_card_{token}"
+        );
         let answer = bench.post("/v1/payment_intents", &form).await;
         assert_eq!(answer.status, 402, "{token}");
         assert_eq!(answer.text("/error/type"), "card_error");
@@ -42,7 +44,7 @@ async fn a_declining_card_cannot_be_saved_but_the_one_that_fails_later_can() {
     assert_eq!((refused.status, refused.text("/error/decline_code").as_str()), (402, "lost_card"));
     let pm = bench.post("/v1/payment_methods/pm_card_chargeCustomerFail/attach", &form).await.id();
     let form = format!(
-        "amount=1000&currency=eur&confirm=true&off_session=true&customer={customer}&payment_method={pm}"
+        "amount=1000&currency=eur&allowed_payment_method_types[]=card&confirm=true&off_session=true&customer={customer}&payment_method={pm}"
     );
     assert_eq!(bench.post("/v1/payment_intents", &form).await.status, 402);
 }
@@ -50,7 +52,7 @@ async fn a_declining_card_cannot_be_saved_but_the_one_that_fails_later_can() {
 #[tokio::test(start_paused = true)]
 async fn a_card_that_needs_the_buyer_is_declined_without_the_buyer() {
     let bench = Bench::new();
-    let form = "amount=1000&currency=eur&confirm=true&payment_method=pm_card_authenticationRequired";
+    let form = "amount=1000&currency=eur&allowed_payment_method_types[]=card&confirm=true&payment_method=pm_card_authenticationRequired";
     let off = bench.post("/v1/payment_intents", &format!("{form}&off_session=true")).await;
     assert_eq!((off.status, off.text("/error/code").as_str()), (402, "authentication_required"));
     let on = bench.post("/v1/payment_intents", &format!("{form}&return_url=https://shop.test/back")).await;

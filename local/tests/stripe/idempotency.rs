@@ -30,7 +30,7 @@ async fn the_same_key_with_other_parameters_is_an_idempotency_error() {
 #[tokio::test(start_paused = true)]
 async fn a_decline_is_replayed_under_its_key() {
     let bench = Bench::new();
-    let form = "amount=1000&currency=eur&confirm=true&payment_method=pm_card_chargeDeclined";
+    let form = "amount=1000&currency=eur&allowed_payment_method_types[]=card&confirm=true&payment_method=pm_card_chargeDeclined";
     let first = bench.keyed("/v1/payment_intents", form, "k1").await;
     let again = bench.keyed("/v1/payment_intents", form, "k1").await;
     assert_eq!((first.status, again.status), (402, 402));

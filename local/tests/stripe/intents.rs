@@ -9,8 +9,12 @@ async fn an_unconfirmed_intent_with_a_method_waits_for_confirmation() {
     let bench = Bench::new();
     let bare = bench.post("/v1/payment_intents", "amount=1000&currency=eur").await;
     assert_eq!(bare.text("/status"), "requires_payment_method");
-    let ready =
-        bench.post("/v1/payment_intents", "amount=1000&currency=eur&payment_method=pm_card_visa").await;
+    let ready = bench
+        .post(
+            "/v1/payment_intents",
+            "amount=1000&currency=eur&allowed_payment_method_types[]=card&payment_method=pm_card_visa",
+        )
+        .await;
     assert_eq!(ready.text("/status"), "requires_confirmation");
     let done = bench.post(&format!("/v1/payment_intents/{}/confirm", ready.id()), "").await;
     assert_eq!((done.text("/status").as_str(), done.number("/amount_received")), ("succeeded", 1000));
@@ -22,7 +26,7 @@ async fn an_unconfirmed_intent_with_a_method_waits_for_confirmation() {
 #[tokio::test(start_paused = true)]
 async fn a_manual_capture_takes_part_and_releases_the_rest() {
     let bench = Bench::new();
-    let form = "amount=1000&currency=eur&confirm=true&payment_method=pm_card_visa&capture_method=manual";
+    let form = "amount=1000&currency=eur&allowed_payment_method_types[]=card&confirm=true&payment_method=pm_card_visa&capture_method=manual";
     let held = bench.post("/v1/payment_intents", form).await;
     assert_eq!(
         (held.text("/status").as_str(), held.number("/amount_capturable")),
@@ -42,7 +46,7 @@ async fn a_manual_capture_takes_part_and_releases_the_rest() {
 #[tokio::test(start_paused = true)]
 async fn an_authorisation_nobody_captures_expires() {
     let bench = Bench::new();
-    let form = "amount=1000&currency=eur&confirm=true&payment_method=pm_card_visa&capture_method=manual";
+    let form = "amount=1000&currency=eur&allowed_payment_method_types[]=card&confirm=true&payment_method=pm_card_visa&capture_method=manual";
     let id = bench.post("/v1/payment_intents", form).await.id();
     bench.wait(7 * 86_400 + 1).await;
     let gone = bench.get(&format!("/v1/payment_intents/{id}"), "").await;
@@ -71,7 +75,7 @@ async fn cancelling_is_final() {
 #[tokio::test(start_paused = true)]
 async fn a_capture_that_is_asynchronous_gets_its_balance_transaction_later() {
     let bench = Bench::new();
-    let form = "amount=1000&currency=eur&confirm=true&payment_method=pm_card_visa";
+    let form = "amount=1000&currency=eur&allowed_payment_method_types[]=card&confirm=true&payment_method=pm_card_visa";
     let charge = bench.post("/v1/payment_intents", form).await.text("/latest_charge");
     let path = format!("/v1/charges/{charge}");
     assert_eq!(bench.get(&path, "").await.text("/balance_transaction"), "null");
@@ -91,7 +95,9 @@ async fn a_saved_card_does_what_the_script_says_and_then_what_it_is() {
     let pm =
         bench.post("/v1/payment_methods/pm_card_visa/attach", &format!("customer={customer}")).await.id();
     bench.sim.set_card_behaviour(&pm, vec![CardOutcome::Decline(Reason::InsufficientFunds)]);
-    let form = format!("amount=1000&currency=eur&customer={customer}&payment_method={pm}");
+    let form = format!(
+        "amount=1000&currency=eur&allowed_payment_method_types[]=card&customer={customer}&payment_method={pm}"
+    );
     let intent = bench.post("/v1/payment_intents", &form).await.id();
     let path = format!("/v1/payment_intents/{intent}/confirm");
     let soft = bench.post(&path, "off_session=true").await;
@@ -113,6 +119,20 @@ async fn amounts_are_bounded_by_currency() {
     ] {
         let answer = bench.post("/v1/payment_intents", form).await;
         assert_eq!((answer.status, answer.text("/error/code").as_str()), (400, code), "{form}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_redirects_are_possible_a_return_url_is_needed() {
+    let bench = Bench::new();
+    let form = "amount=1000&currency=eur&confirm=true&payment_method=pm_card_visa";
+    assert_eq!(bench.post("/v1/payment_intents", form).await.text("/error/param"), "return_url");
+    assert!(bench.sim.ledger().intents.is_empty());
+    for way in ["automatic_payment_methods[allow_redirects]=never", "return_url=https://shop.test/back"] {
+        assert_eq!(
+            bench.post("/v1/payment_intents", &format!("{form}&{way}")).await.text("/status"),
+            "succeeded"
+        );
     }
 }
 

@@ -56,7 +56,7 @@ async fn a_refund_that_succeeded_can_fail_and_the_money_is_refundable_again() {
 #[tokio::test(start_paused = true)]
 async fn what_was_not_captured_cannot_be_refunded() {
     let bench = Bench::new();
-    let form = "amount=1000&currency=eur&confirm=true&payment_method=pm_card_visa&capture_method=manual";
+    let form = "amount=1000&currency=eur&allowed_payment_method_types[]=card&confirm=true&payment_method=pm_card_visa&capture_method=manual";
     let id = bench.post("/v1/payment_intents", form).await.id();
     let refund = bench.post("/v1/refunds", &format!("payment_intent={id}")).await;
     assert_eq!(refund.text("/error/code"), "charge_not_refundable");

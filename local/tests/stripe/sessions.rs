@@ -100,7 +100,7 @@ async fn a_card_is_saved_for_later_and_works_off_session() {
     assert_eq!(page.status(), 303);
     let pm = bench.get(&format!("/v1/customers/{customer}/payment_methods"), "").await.text("/data/0/id");
     let form = format!(
-        "amount=500&currency=eur&customer={customer}&payment_method={pm}&confirm=true&off_session=true"
+        "amount=500&currency=eur&allowed_payment_method_types[]=card&customer={customer}&payment_method={pm}&confirm=true&off_session=true"
     );
     assert_eq!(bench.post("/v1/payment_intents", &form).await.text("/status"), "succeeded");
 }

@@ -121,3 +121,66 @@ async fn behind_a_port_it_answers_and_breaks_connections_for_real() {
     assert_eq!(talk().await, "");
     server.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_cannot_be_expanded_is_refused_before_anything_is_done() {
+    let bench = Bench::new();
+    let answer = bench.post("/v1/payment_intents", "amount=1000&currency=eur&expand[]=amount").await;
+    assert_eq!((answer.status, answer.text("/error/param").as_str()), (400, "expand"));
+    assert!(bench.sim.ledger().intents.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_controls_exist_only_where_they_were_asked_for() {
+    let bench = Bench::new();
+    assert_eq!(bench.post("/_control/calm", "").await.status, 404);
+    let open = Bench::with(|options| options.controls = true);
+    assert_eq!(open.post("/_control/clock", r#"{"advance_seconds": 60}"#).await.status, 200);
+    let made = open.post("/v1/customers", "").await;
+    assert_eq!(made.number("/created"), crate::bench::START + 60);
+    let fault = r#"{"method": "GET", "path": "/v1/charges", "mode": {"rate_limited": "global-rate"}}"#;
+    open.post("/_control/faults", fault).await;
+    assert_eq!(open.get("/v1/charges", "").await.status, 429);
+    assert_eq!(open.post("/_control/faults", r#"{"mode": "nonsense"}"#).await.status, 400);
+    assert_eq!(open.get("/_control/ledger", "").await.number("/calls/GET ~1v1~1charges"), 1);
+}
+
+#[tokio::test]
+async fn by_itself_it_says_how_to_reach_it_and_delivers() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let receiver = crate::bench::Receiver::default();
+    let options = local::stripe::AloneOptions {
+        forward_to: vec!["http://127.0.0.1:9/webhooks/stripe".into()],
+        ..Default::default()
+    };
+    let running = local::stripe::run_alone(options, std::sync::Arc::new(receiver.clone()), move |started| {
+        tell.send(started.clone()).unwrap();
+    });
+    let server = tokio::task::spawn(running);
+    let started = loop {
+        match told.try_recv() {
+            Ok(started) => break started,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    let json: serde_json::Value = serde_json::from_str(&started.json()).unwrap();
+    assert!(started.text().contains(json["base_url"].as_str().unwrap()));
+    let address = started.base_url.trim_start_matches("http://").to_owned();
+    let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let head = format!(
+        "POST /v1/customers HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n",
+        started.key
+    );
+    stream
+        .write_all(format!("{head}Connection: close\r\nContent-Length: 0\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    while receiver.types().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(receiver.types(), ["customer.created"]);
+    server.abort();
+}

@@ -1,4 +1,4 @@
-//! `/v1/balance`, `/v1/balance_transactions` and `/v1/payouts`: read only.
+//! `/v1/account`, `/v1/balance`, `/v1/balance_transactions` and `/v1/payouts`: read only.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,15 @@ pub(super) fn balance(world: &World) -> Answer {
     Ok(
         json!({ "object": "balance", "livemode": false, "available": part(|s| s.0), "pending": part(|s| s.1) }),
     )
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape of every endpoint")]
+pub(super) fn account(world: &World) -> Answer {
+    Ok(json!({
+        "id": world.options.account, "object": "account", "business_type": null, "charges_enabled": true,
+        "country": "IE", "default_currency": "eur", "details_submitted": true, "email": null, "metadata": {},
+        "payouts_enabled": true, "type": "standard",
+    }))
 }
 
 pub(super) fn retrieve(world: &World, id: &str) -> Answer {

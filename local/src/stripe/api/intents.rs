@@ -60,10 +60,14 @@ pub(super) fn create(world: &mut World, form: &Form) -> Answer {
     }
     describe(&mut intent, form)?;
     pay_with(&mut intent, form)?;
+    let manner = manner(form)?;
+    if confirm {
+        needs_return_url(&intent, &manner)?;
+    }
     let method = intent.payment_method.clone().unwrap_or_default();
     let id = world.add_intent(intent);
     if confirm {
-        world.confirm(&id, &method, &manner(form)?)?;
+        world.confirm(&id, &method, &manner)?;
     }
     retrieve(world, &id)
 }
@@ -115,6 +119,15 @@ fn manner(form: &Form) -> Result<Manner, ApiError> {
         fail_on_action: form.flag("error_on_requires_action")?.unwrap_or(false),
         return_url: form.owned("return_url"),
     })
+}
+
+/// Where a redirect is possible, the buyer must be able to come back.
+fn needs_return_url(intent: &PaymentIntent, manner: &Manner) -> Result<(), ApiError> {
+    if manner.return_url.is_some() || !intent.may_redirect() {
+        return Ok(());
+    }
+    let text = "This PaymentIntent may use payment methods that redirect the buyer: provide a `return_url`, or create it with `automatic_payment_methods[allow_redirects]` set to `never`.";
+    Err(ApiError::plain_param("return_url", text))
 }
 
 pub(super) fn retrieve(world: &World, id: &str) -> Answer {
@@ -202,6 +215,7 @@ pub(super) fn confirm(world: &mut World, id: &str, form: &Form) -> Answer {
         return Err(unexpected(&intent, "confirmed"));
     }
     let manner = manner(form)?;
+    needs_return_url(&intent, &manner)?;
     let method = match form.filled("payment_method") {
         Some(pm) => super::methods::resolve(world, pm, "payment_method")?,
         None => match intent.payment_method.as_deref() {

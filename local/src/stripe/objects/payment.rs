@@ -79,6 +79,16 @@ pub struct PaymentIntent {
     pub off_session: bool,
 }
 
+impl PaymentIntent {
+    /// Whether a method that redirects the buyer away could be chosen.
+    pub fn may_redirect(&self) -> bool {
+        let enabled = self.automatic_payment_methods.as_ref();
+        self.allowed_payment_method_types.is_none()
+            && self.session.is_none()
+            && enabled.and_then(|a| a.get("allow_redirects")).is_some_and(|r| r == "always")
+    }
+}
+
 impl Object for PaymentIntent {
     const NAME: &'static str = "payment_intent";
     fn id(&self) -> &str {
