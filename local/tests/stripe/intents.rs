@@ -128,7 +128,10 @@ async fn where_redirects_are_possible_a_return_url_is_needed() {
     let form = "amount=1000&currency=eur&confirm=true&payment_method=pm_card_visa";
     assert_eq!(bench.post("/v1/payment_intents", form).await.text("/error/param"), "return_url");
     assert!(bench.sim.ledger().intents.is_empty());
-    for way in ["automatic_payment_methods[allow_redirects]=never", "return_url=https://shop.test/back"] {
+    for way in [
+        "automatic_payment_methods[enabled]=true&automatic_payment_methods[allow_redirects]=never",
+        "return_url=https://shop.test/back",
+    ] {
         assert_eq!(
             bench.post("/v1/payment_intents", &format!("{form}&{way}")).await.text("/status"),
             "succeeded"
