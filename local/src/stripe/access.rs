@@ -1,0 +1,80 @@
+//! Keys and what they may do.
+//!
+//! Invariant: a secret key may do everything, a restricted key only what it was granted, anything else nothing.
+
+use std::collections::{BTreeMap, HashMap};
+
+use base64::Engine as _;
+use http::{HeaderMap, Method, header};
+
+use super::error::ApiError;
+
+/// What a restricted key may do with one kind of resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Nothing.
+    None,
+    /// GET.
+    Read,
+    /// GET, POST and DELETE.
+    Write,
+}
+
+/// The keys of the account.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    secret: String,
+    restricted: HashMap<String, BTreeMap<String, Access>>,
+}
+
+impl Keys {
+    pub(crate) fn new(secret: &str) -> Self {
+        Self { secret: secret.to_owned(), restricted: HashMap::new() }
+    }
+
+    pub(crate) fn grant(&mut self, key: &str, grants: BTreeMap<String, Access>) {
+        self.restricted.insert(key.to_owned(), grants);
+    }
+
+    /// Refuses a request whose key may not do this to `resource`.
+    pub(crate) fn check(&self, headers: &HeaderMap, method: &Method, resource: &str) -> Result<(), ApiError> {
+        let Some(key) = presented(headers) else {
+            return Err(ApiError::unauthorized("You did not provide an API key."));
+        };
+        if key == self.secret {
+            return Ok(());
+        }
+        let Some(grants) = self.restricted.get(&key) else {
+            return Err(ApiError::unauthorized(&format!("Invalid API Key provided: {}", redacted(&key))));
+        };
+        let need = if method == Method::GET { Access::Read } else { Access::Write };
+        if grants.get(resource).copied().unwrap_or(Access::None) >= need {
+            return Ok(());
+        }
+        let text = format!(
+            "The provided key '{}' does not have the required permissions for this endpoint. Having the '{resource}_{}' permission would allow this request to continue.",
+            redacted(&key),
+            if need == Access::Read { "read" } else { "write" }
+        );
+        Err(ApiError::forbidden(&text))
+    }
+}
+
+/// The key in a Bearer or Basic header.
+fn presented(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    if let Some(key) = value.strip_prefix("Bearer ") {
+        return Some(key.trim().to_owned());
+    }
+    let basic = value.strip_prefix("Basic ")?;
+    let decoded = base64::engine::general_purpose::STANDARD.decode(basic.trim()).ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    text.split_once(':').map(|(key, _)| key.to_owned())
+}
+
+/// A key as an error may show it.
+fn redacted(key: &str) -> String {
+    let tail: String = key.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect();
+    let head: String = key.chars().take(8).collect();
+    format!("{head}***{tail}")
+}
