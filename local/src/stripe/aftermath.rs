@@ -224,6 +224,7 @@ impl World {
                 has_evidence: false,
                 past_due: false,
                 submission_count: 0,
+                submission_method: "not_submitted".into(),
             },
             is_charge_refundable: inquiry,
             metadata: Metadata::new(),
@@ -295,6 +296,7 @@ impl World {
     pub(crate) fn submit_evidence(&mut self, dispute: &str) {
         let Some(row) = self.disputes.get_mut(dispute) else { return };
         row.evidence_details.submission_count += 1;
+        row.evidence_details.submission_method = "manual".into();
         let text =
             row.evidence.get("uncategorized_text").and_then(Value::as_str).unwrap_or_default().to_owned();
         row.status =

@@ -92,77 +92,41 @@ impl Reason {
 
     pub(crate) fn decline(self) -> Decline {
         let declined = "Your card was declined.";
+        let (later, never, check) =
+            (Some("try_again_later"), Some("do_not_try_again"), Some("confirm_card_data"));
+        let generic = "card_declined";
         let (code, decline_code, advice, network, message) = match self {
-            Self::Generic => {
-                ("card_declined", Some("generic_decline"), Some("try_again_later"), Some("05"), declined)
+            Self::Generic => (generic, Some("generic_decline"), later, Some("05"), declined),
+            Self::InsufficientFunds => {
+                (generic, Some("insufficient_funds"), later, Some("51"), "Your card has insufficient funds.")
             }
-            Self::InsufficientFunds => (
-                "card_declined",
-                Some("insufficient_funds"),
-                Some("try_again_later"),
-                Some("51"),
-                "Your card has insufficient funds.",
-            ),
-            Self::LostCard => {
-                ("card_declined", Some("lost_card"), Some("do_not_try_again"), Some("41"), declined)
+            Self::LostCard => (generic, Some("lost_card"), never, Some("41"), declined),
+            Self::StolenCard => (generic, Some("stolen_card"), never, Some("43"), declined),
+            Self::ExpiredCard => ("expired_card", None, check, Some("54"), "Your card has expired."),
+            Self::IncorrectCvc => {
+                ("incorrect_cvc", None, check, Some("N7"), "Your card's security code is incorrect.")
             }
-            Self::StolenCard => {
-                ("card_declined", Some("stolen_card"), Some("do_not_try_again"), Some("43"), declined)
+            Self::ProcessingError => {
+                let text = "An error occurred while processing your card. Try again in a little bit.";
+                ("processing_error", None, later, Some("96"), text)
             }
-            Self::ExpiredCard => (
-                "expired_card",
-                Some("expired_card"),
-                Some("confirm_card_data"),
-                Some("54"),
-                "Your card has expired.",
-            ),
-            Self::IncorrectCvc => (
-                "incorrect_cvc",
-                Some("incorrect_cvc"),
-                Some("confirm_card_data"),
-                Some("N7"),
-                "Your card's security code is incorrect.",
-            ),
-            Self::ProcessingError => (
-                "processing_error",
-                Some("processing_error"),
-                Some("try_again_later"),
-                Some("96"),
-                "An error occurred while processing your card. Try again in a little bit.",
-            ),
-            Self::Velocity => (
-                "card_declined",
-                Some("card_velocity_exceeded"),
-                Some("try_again_later"),
-                Some("61"),
-                "Your card was declined for making repeated attempts too frequently or exceeding its amount limit.",
-            ),
-            Self::DoNotHonor => {
-                ("card_declined", Some("do_not_honor"), Some("try_again_later"), Some("05"), declined)
+            Self::Velocity => {
+                let text = "Your card was declined for making repeated attempts too frequently or exceeding its amount limit.";
+                (generic, Some("card_velocity_exceeded"), later, Some("61"), text)
             }
-            Self::Fraudulent => {
-                ("card_declined", Some("fraudulent"), Some("do_not_try_again"), None, declined)
+            Self::DoNotHonor => (generic, Some("do_not_honor"), later, Some("05"), declined),
+            Self::Fraudulent => (generic, Some("fraudulent"), never, None, declined),
+            Self::AuthenticationRequired => {
+                let text = "Your card was declined. This transaction requires authentication.";
+                let code = "authentication_required";
+                (code, Some(code), None, Some("1A"), text)
             }
-            Self::AuthenticationRequired => (
-                "authentication_required",
-                Some("authentication_required"),
-                None,
-                Some("1A"),
-                "Your card was declined. This transaction requires authentication.",
-            ),
-            Self::Blocked => {
-                ("card_declined", Some("generic_decline"), Some("do_not_try_again"), None, declined)
+            Self::Blocked => (generic, Some("generic_decline"), never, None, declined),
+            Self::DebitFailed => {
+                let text = "The payment failed: the bank returned the debit.";
+                ("payment_intent_payment_attempt_failed", None, None, None, text)
             }
-            Self::DebitFailed => (
-                "payment_intent_payment_attempt_failed",
-                None,
-                None,
-                None,
-                "The payment failed: the bank returned the debit.",
-            ),
         };
-        // The sheet of test cards shows no decline code where it equals the code.
-        let decline_code = decline_code.filter(|d| *d != code || code == "authentication_required");
         Decline { code, decline_code, advice, network, message }
     }
 }

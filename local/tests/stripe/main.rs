@@ -1,5 +1,8 @@
 //! What the Stripe simulator does, seen from outside: over requests, pages and webhooks.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
+#![expect(clippy::disallowed_methods, reason = "two tests talk to a server of their own")]
+
 mod bench;
 mod declines;
 mod idempotency;

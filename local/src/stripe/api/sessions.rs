@@ -12,37 +12,8 @@ use crate::stripe::{list, money};
 const HOUR: i64 = 3600;
 
 pub(super) fn create(world: &mut World, form: &Form) -> Answer {
-    let mode = form.one_of("mode", &["payment", "setup", "subscription"])?;
-    match mode.as_deref() {
-        Some("payment") => {}
-        Some(other) => {
-            return Err(ApiError::plain_param(
-                "mode",
-                &format!("The simulator has no sessions of mode {other}."),
-            ));
-        }
-        None => return Err(ApiError::param("parameter_missing", "mode", "Missing required param: mode.")),
-    }
-    let success_url = url(form, "success_url")?;
-    if success_url.is_none() {
-        return Err(ApiError::param(
-            "parameter_missing",
-            "success_url",
-            "Missing required param: success_url.",
-        ));
-    }
-    let customer = super::customers::named(world, form, "customer")?;
-    if customer.is_some() && form.has("customer_email") {
-        return Err(ApiError::bad_request(
-            "You may only specify one of these parameters: customer, customer_email.",
-        ));
-    }
-    if customer.is_some() && form.has("customer_creation") {
-        return Err(ApiError::plain_param(
-            "customer_creation",
-            "`customer_creation` can only be used without `customer`.",
-        ));
-    }
+    let success_url = what_for(form)?;
+    let customer = buyer(world, form)?;
     let (currency, lines) = lines(world, form)?;
     let total = lines.iter().map(|l| l.unit_amount.saturating_mul(l.quantity)).fold(0, i64::saturating_add);
     if total != 0 {
@@ -85,6 +56,41 @@ pub(super) fn create(world: &mut World, form: &Form) -> Answer {
     world.sessions.insert(session);
     world.plan_at(expires_at * 1000, Later::ExpireSession(id.clone()));
     retrieve(world, &id)
+}
+
+/// A one-time payment that returns somewhere: the place.
+fn what_for(form: &Form) -> Result<Option<String>, ApiError> {
+    match form.one_of("mode", &["payment", "setup", "subscription"])?.as_deref() {
+        Some("payment") => {}
+        Some(other) => {
+            let text = format!("The simulator has no sessions of mode {other}.");
+            return Err(ApiError::plain_param("mode", &text));
+        }
+        None => return Err(ApiError::param("parameter_missing", "mode", "Missing required param: mode.")),
+    }
+    let success_url = url(form, "success_url")?;
+    if success_url.is_none() {
+        return Err(ApiError::param(
+            "parameter_missing",
+            "success_url",
+            "Missing required param: success_url.",
+        ));
+    }
+    Ok(success_url)
+}
+
+/// The customer, if one is named; then nothing else may say who pays.
+fn buyer(world: &World, form: &Form) -> Result<Option<String>, ApiError> {
+    let customer = super::customers::named(world, form, "customer")?;
+    if customer.is_some() && form.has("customer_email") {
+        let text = "You may only specify one of these parameters: customer, customer_email.";
+        return Err(ApiError::bad_request(text));
+    }
+    if customer.is_some() && form.has("customer_creation") {
+        let text = "`customer_creation` can only be used without `customer`.";
+        return Err(ApiError::plain_param("customer_creation", text));
+    }
+    Ok(customer)
 }
 
 /// Who pays, as far as it is known before the page was seen.

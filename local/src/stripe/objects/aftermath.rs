@@ -64,6 +64,7 @@ pub struct EvidenceDetails {
     pub has_evidence: bool,
     pub past_due: bool,
     pub submission_count: i64,
+    pub submission_method: String,
 }
 
 /// One movement of the balance.
