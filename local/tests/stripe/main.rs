@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "two tests talk to a server of their own")]
 
 mod bench;
+mod client;
 mod declines;
 mod idempotency;
 mod intents;
