@@ -2,3 +2,4 @@
 
 pub mod aws;
 pub mod pump;
+pub mod stripe;

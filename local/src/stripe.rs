@@ -1,0 +1,3 @@
+//! The Stripe simulator.
+
+pub mod contract;
