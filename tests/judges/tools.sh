@@ -5,6 +5,8 @@ STRIPE_SDK_VERSION=16.1.0
 STRIPE_MOCK_VERSION=v0.203.0
 TOOLS=${TANDEM_TOOLS:-$HOME/.cache/tandem/tools}
 mkdir -p "$TOOLS"
+# No caches in the tree.
+export PYTHONDONTWRITEBYTECODE=1
 
 # Prints the python of a virtual environment that holds exactly this SDK; a newer pin gets a folder of its own.
 tools_python() {
