@@ -187,7 +187,7 @@ def a_restricted_key_is_forbidden_the_rest(shop):
 
 @check
 def rate_limits_name_their_reason(shop):
-    shop.control("/faults", {"method": "GET", "path": "/v1/payouts", "times": 1, "mode": {"rate_limited": "endpoint-rate"}})
+    shop.control("/faults", {"method": "GET", "path": "/v1/payouts", "times": 1, "mode": "rate_limited", "reason": "endpoint-rate"})
     error = raises(stripe.RateLimitError, lambda: shop.api.payouts.list(), http_status=429)
     equal(error.headers.get("Stripe-Rate-Limited-Reason"), "endpoint-rate")
     shop.api.payouts.list()

@@ -3,7 +3,7 @@
 usage: sdk.py [--record FILE] [check ...]
 
 Starts `target/debug/tandem stripe --port P --json` (another command by TANDEM_STRIPE_COMMAND, with {port} in it), which prints one JSON line:
-{"base_url", "key", "restricted_key" (reads charges, nothing else), "control" (base of the simulator's controls)}. TANDEM_STRIPE_URL and
+{"base_url", "key", "restricted_key" (reads charges, nothing else), "control" (base of its controls)}. TANDEM_STRIPE_URL and
 TANDEM_STRIPE_KEY name a running one instead (also TANDEM_STRIPE_RESTRICTED_KEY, TANDEM_STRIPE_CONTROL).
 """
 
