@@ -12,6 +12,7 @@ mod cards;
 mod chaos;
 mod charging;
 mod checkout;
+pub mod contract;
 mod control;
 mod dashboard;
 mod delivery;
