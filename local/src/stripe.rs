@@ -62,7 +62,7 @@ pub type ContractCheck = fn(&str, &str, &[(String, String)]) -> Result<(), Contr
 pub struct ContractRefusal {
     /// The parameter.
     pub param: String,
-    /// `parameter_unknown`, `parameter_missing`, ...
+    /// `parameter_unknown`, `parameter_missing`, ...; empty where Stripe sends none.
     pub code: String,
     /// For people.
     pub message: String,
@@ -89,6 +89,15 @@ pub struct SimOptions {
     pub contract: Option<ContractCheck>,
 }
 
+/// What Stripe's official parameter types say: see [`contract`].
+fn official(method: &str, path: &str, params: &[(String, String)]) -> Result<(), ContractRefusal> {
+    contract::check(method, path, params).map_err(|refusal| ContractRefusal {
+        param: refusal.param,
+        code: refusal.code.to_owned(),
+        message: refusal.message,
+    })
+}
+
 impl SimOptions {
     /// Options for a page base and a clock, the rest as usual.
     pub fn new(clock: Clock, base_url: &str) -> Self {
@@ -100,7 +109,7 @@ impl SimOptions {
             secret_key: ["sk", "test", "local"].join("_"),
             connect: false,
             controls: false,
-            contract: None,
+            contract: Some(official),
         }
     }
 }

@@ -319,8 +319,12 @@ impl World {
             ));
         }
         let Some(check) = self.options.contract else { return Ok(()) };
-        check(received.method.as_str(), &received.path, form.pairs())
-            .map_err(|refusal| ApiError::param(&refusal.code, &refusal.param, &refusal.message))
+        check(received.method.as_str(), &received.path, form.pairs()).map_err(|refusal| {
+            match refusal.code.as_str() {
+                "" => ApiError::plain_param(&refusal.param, &refusal.message),
+                code => ApiError::param(code, &refusal.param, &refusal.message),
+            }
+        })
     }
 }
 
