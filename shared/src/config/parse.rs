@@ -218,7 +218,8 @@ fn stripe(section: Section<'_>, name: &str) -> StripeSource {
 
 fn api_keys(section: &Section<'_>) -> BTreeMap<String, String> {
     let table = section.section("api_keys");
-    let known = |name: &str| name == "default" || CALLS_STRIPE.iter().any(|f| f.name() == name);
+    let known =
+        |name: &str| matches!(name, "default" | "cli") || CALLS_STRIPE.iter().any(|f| f.name() == name);
     let mut keys = BTreeMap::new();
     for (name, place) in table.names() {
         if !known(&name) {
@@ -227,7 +228,7 @@ fn api_keys(section: &Section<'_>) -> BTreeMap<String, String> {
                 place,
                 &table.key(&name),
                 "is no function that calls Stripe",
-                format!("write default, or one of {list}"),
+                format!("write default, cli, or one of {list}"),
             );
         }
         if let Some(found) = table.string(&name, None) {

@@ -289,7 +289,8 @@ async fn the_example_events_are_answered_as_their_names_say() {
     let mut request: serde_json::Value = serde_json::from_str(succeeded).unwrap();
     assert_eq!(world.send(request.clone()).await.status, 400, "as shipped, the signature is a placeholder");
     let body = request["body"].as_str().unwrap().to_owned();
-    request["headers"]["stripe-signature"] = world.stripe_signed_header(world::STRIPE_SECRET, &body, NOW).into();
+    request["headers"]["stripe-signature"] =
+        world.stripe_signed_header(world::STRIPE_SECRET, &body, NOW).into();
     assert_eq!(world.send(request).await.status, 200);
     assert_eq!(world.sent()[0].1["metadata"]["tandem_order"], "demo#checkout#shop#1001");
 
