@@ -135,7 +135,7 @@ fn is_card_number(digits: &str) -> bool {
             }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// An error's text for a log line: words that look like contact data, cards or secrets are masked.

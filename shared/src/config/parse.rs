@@ -399,19 +399,12 @@ fn secrets(section: Section<'_>) -> SecretStore {
     section.finish();
     let Some(found) = place else { return SecretStore::Ssm { prefix: "/tandem/".to_owned() } };
     let (kind, rest) = found.value.split_once(':').unwrap_or((&found.value, ""));
-    let path = |c: &u8| c.is_ascii_alphanumeric() || b"-_./".contains(c);
+    let is_path = |text: &str| text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_./".contains(&c));
     match kind {
-        "ssm"
-            if rest.len() > 1
-                && rest.starts_with('/')
-                && rest.ends_with('/')
-                && rest.as_bytes().iter().all(|c| path(c)) =>
-        {
+        "ssm" if rest.len() > 1 && rest.starts_with('/') && rest.ends_with('/') && is_path(rest) => {
             SecretStore::Ssm { prefix: rest.to_owned() }
         }
-        "secretsmanager" if rest.as_bytes().iter().all(|c| path(c)) => {
-            SecretStore::SecretsManager { prefix: rest.to_owned() }
-        }
+        "secretsmanager" if is_path(rest) => SecretStore::SecretsManager { prefix: rest.to_owned() },
         "env" if rest.is_empty() => SecretStore::Env,
         "file" if !rest.is_empty() => SecretStore::File { dir: rest.to_owned() },
         _ => {
