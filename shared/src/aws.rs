@@ -2,6 +2,9 @@
 //!
 //! Invariant: every call has an end. The SDK's defaults have no total timeout.
 
+#[cfg(test)]
+pub(crate) mod double;
+
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;

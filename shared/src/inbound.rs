@@ -191,3 +191,33 @@ fn is_id(text: &str) -> bool {
     (1..=255).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::{Config, TANDEM_TOML};
+
+    proptest! {
+        /// Whatever arrives is refused or read; nothing panics and nothing unsigned passes.
+        #[test]
+        fn no_bytes_pass_unsigned_or_break_a_reader(
+            header in "[tv01=, .a-f+-]{0,80}|\\PC{0,40}",
+            id in "\\PC{0,20}",
+            body in proptest::collection::vec(any::<u8>(), 0..200),
+            json in "[\\[\\]{}\",:a-z0-9._]{0,120}",
+        ) {
+            let secret = WebhookSecret::stripe(&SecretString::from("whsec_a1b2c3d4e5f6g7h8i9j0k1l2")).unwrap();
+            let now = UnixTime(1);
+            prop_assert!(stripe::verify(&header, &body, std::slice::from_ref(&secret), now).is_err());
+            let headers = standard_webhooks::Headers { id: &id, timestamp: "1", signature: &header };
+            prop_assert!(standard_webhooks::verify(headers, &body, &[secret], now).is_err());
+            let config = Config::parse(TANDEM_TOML, &|_| None).unwrap();
+            for bytes in [&body[..], json.as_bytes()] {
+                let _ = stripe::read(config.stripe("stripe").unwrap(), bytes);
+                let _ = checkout::read(config.checkout("shop").unwrap(), "msg", bytes);
+            }
+        }
+    }
+}

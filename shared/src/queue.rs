@@ -223,3 +223,46 @@ impl QueueSender {
             .map_err(|error| QueueError::Send { queue, reason: crate::error::aws_reason(&error) })
     }
 }
+
+#[cfg(test)]
+mod sender_tests {
+    use super::*;
+    use crate::aws::{self, double::Double};
+    use crate::config::Resources;
+
+    fn sender(double: &Double) -> QueueSender {
+        let mut resources = Resources::default();
+        resources.queue_urls.insert("orders".into(), "https://sqs.example.com/1/orders".into());
+        QueueSender::new(aws::sqs(&double.sdk()), &resources)
+    }
+
+    fn wake() -> Message {
+        Message::wake(OrderKey::new("demo", "checkout", "shop", "1").unwrap(), "c")
+    }
+
+    #[tokio::test]
+    async fn a_send_is_one_call_with_the_message_and_its_delay() {
+        let double = Double::new(|_| (200, "", "{}".to_owned()));
+        sender(&double).send(Queue::Orders, &wake(), None).await.unwrap();
+        sender(&double).send(Queue::Orders, &wake(), Some(5_000)).await.unwrap();
+        let calls = double.calls();
+        assert_eq!(calls.len(), 2);
+        assert_eq!(calls[0].0, "AmazonSQS.SendMessage");
+        assert_eq!(
+            serde_json::from_str::<Message>(calls[0].1["MessageBody"].as_str().unwrap()).unwrap(),
+            wake()
+        );
+        assert!(calls[0].1.get("DelaySeconds").is_none());
+        assert_eq!(calls[1].1["DelaySeconds"], 900);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_retried_twice_and_then_named_by_its_code() {
+        let double = Double::new(|_| (500, "InternalError", "{}".to_owned()));
+        let error = sender(&double).send(Queue::Orders, &wake(), None).await.unwrap_err();
+        assert_eq!(error.to_string(), "sending to queue orders failed: InternalError");
+        assert_eq!(double.calls().len(), 3);
+        let error = sender(&double).send(Queue::Refunds, &wake(), None).await.unwrap_err();
+        assert!(matches!(error, QueueError::NotConfigured(Queue::Refunds)));
+    }
+}

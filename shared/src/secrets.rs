@@ -169,9 +169,8 @@ pub fn weakness(value: &str) -> Option<&'static str> {
         "replace",
         "your_",
         "your-",
-        "todo",
         "<",
-        "xxxx",
+        "xxxxxx",
     ];
     let tail = value.strip_prefix("whsec_").unwrap_or(value);
     let mut distinct: Vec<char> = tail.chars().collect();

@@ -135,7 +135,7 @@ fn is_card_number(digits: &str) -> bool {
             }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// An error's text for a log line: words that look like contact data, cards or secrets are masked.
@@ -185,14 +185,14 @@ mod tests {
     #[test]
     fn canaries_in_ids_and_errors_are_masked() {
         let key = format!("sk_{}_0123456789abcdef", "live");
-        let canaries =
-            ["buyer@example.com", "4242424242424242", &key, "pi_1_secret_2", "a b", "buyer%40example.com"];
+        let canaries = ["buyer@example.com", "4242424242424242", &key, "pi_1_secret_2"];
         for canary in canaries {
             assert_eq!(Shown(&Id(canary)).to_string(), "***", "{canary}");
-            if canary.contains(['@', '4', 's']) && !canary.contains('%') {
-                let text = format!("reading {canary} failed");
-                assert_eq!(Shown(&Scrubbed(&text)).to_string(), "reading *** failed");
-            }
+            let text = format!("reading {canary} failed");
+            assert_eq!(Shown(&Scrubbed(&text)).to_string(), "reading *** failed");
+        }
+        for odd in ["two words", "buyer%40example.com", "line\nbreak"] {
+            assert_eq!(Shown(&Id(odd)).to_string(), "***", "{odd}");
         }
         for id in ["evt_1Abc", "demo#checkout#shop#1001", "cs_test_a1B2", "1712345678901"] {
             assert_eq!(Shown(&Id(id)).to_string(), id);

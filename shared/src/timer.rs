@@ -117,3 +117,77 @@ pub fn schedule_name(name: &str) -> String {
     let hash = hex::encode(Sha256::digest(name.as_bytes()));
     format!("{readable}-{}", &hash[..32])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::{self, double::Double};
+    use crate::domain::ids::OrderKey;
+
+    const NOW: UnixTime = UnixTime(1_795_248_000);
+
+    fn timer(double: &Double) -> Timer {
+        let mut resources = Resources {
+            schedule_group: "tandem".into(),
+            schedule_role_arn: "arn:aws:iam::123456789012:role/timer".into(),
+            ..Resources::default()
+        };
+        resources
+            .queue_arns
+            .insert("failures".into(), "arn:aws:sqs:eu-central-1:123456789012:failures".into());
+        Timer::new(aws::scheduler(&double.sdk()), &resources, Clock::tokio_from(NOW))
+    }
+
+    fn message() -> Message {
+        Message::wake(OrderKey::new("demo", "checkout", "shop", "1").unwrap(), "c")
+    }
+
+    fn made() -> Double {
+        Double::new(|_| (200, "", "{\"ScheduleArn\":\"arn\"}".to_owned()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_is_a_one_time_schedule_that_removes_itself() {
+        let double = made();
+        let when = NOW + Seconds::days(1);
+        timer(&double).at("retry-1", when, Queue::Failures, &message()).await.unwrap();
+        let (operation, body) = double.calls().remove(0);
+        assert_eq!(operation, "POST /schedules/retry-1");
+        assert_eq!(body["ScheduleExpression"], "at(2026-11-22T08:00:00)");
+        assert_eq!(body["ActionAfterCompletion"], "DELETE");
+        assert_eq!(body["FlexibleTimeWindow"]["Mode"], "OFF");
+        assert_eq!(body["GroupName"], "tandem");
+        assert_eq!(body["Target"]["Arn"], "arn:aws:sqs:eu-central-1:123456789012:failures");
+        let input: Message = serde_json::from_str(body["Target"]["Input"].as_str().unwrap()).unwrap();
+        assert_eq!(input, message());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_moment_that_has_passed_becomes_a_minute_from_now() {
+        let double = made();
+        for when in [UnixTime(0), NOW, NOW + Seconds(59)] {
+            timer(&double).at("t", when, Queue::Failures, &message()).await.unwrap();
+        }
+        assert!(double.calls().iter().all(|(_, b)| b["ScheduleExpression"] == "at(2026-11-21T08:01:00)"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_that_exists_is_no_error_and_a_refusal_is() {
+        let exists = Double::new(|_| (409, "ConflictException", "{\"Message\":\"exists\"}".to_owned()));
+        assert!(timer(&exists).at("t", NOW, Queue::Failures, &message()).await.is_ok());
+        let refuses = Double::new(|_| (400, "ValidationException", "{\"Message\":\"no\"}".to_owned()));
+        let error = timer(&refuses).at("t", NOW, Queue::Failures, &message()).await.unwrap_err();
+        assert_eq!(error.to_string(), "setting a timer failed: ValidationException");
+        let nowhere = timer(&exists).at("t", NOW, Queue::Orders, &message()).await.unwrap_err();
+        assert!(matches!(nowhere, TimerError::NotConfigured { what: "queue ARN" }));
+    }
+
+    #[test]
+    fn names_fit_the_service_and_stay_apart() {
+        assert_eq!(schedule_name("retry-1_a.b"), "retry-1_a.b");
+        let long = schedule_name("demo#checkout#shop#1001/retry/3");
+        assert!(long.len() <= 64 && long.starts_with("demo-checkout-shop-1001-retry-3-"), "{long}");
+        assert_ne!(schedule_name("a#b"), schedule_name("a/b"));
+        assert_eq!(schedule_name(&"x".repeat(200)).len(), 64);
+    }
+}

@@ -218,7 +218,8 @@ fn stripe(section: Section<'_>, name: &str) -> StripeSource {
 
 fn api_keys(section: &Section<'_>) -> BTreeMap<String, String> {
     let table = section.section("api_keys");
-    let known = |name: &str| name == "default" || CALLS_STRIPE.iter().any(|f| f.name() == name);
+    let known =
+        |name: &str| matches!(name, "default" | "cli") || CALLS_STRIPE.iter().any(|f| f.name() == name);
     let mut keys = BTreeMap::new();
     for (name, place) in table.names() {
         if !known(&name) {
@@ -227,7 +228,7 @@ fn api_keys(section: &Section<'_>) -> BTreeMap<String, String> {
                 place,
                 &table.key(&name),
                 "is no function that calls Stripe",
-                format!("write default, or one of {list}"),
+                format!("write default, cli, or one of {list}"),
             );
         }
         if let Some(found) = table.string(&name, None) {
@@ -398,19 +399,12 @@ fn secrets(section: Section<'_>) -> SecretStore {
     section.finish();
     let Some(found) = place else { return SecretStore::Ssm { prefix: "/tandem/".to_owned() } };
     let (kind, rest) = found.value.split_once(':').unwrap_or((&found.value, ""));
-    let path = |c: &u8| c.is_ascii_alphanumeric() || b"-_./".contains(c);
+    let is_path = |text: &str| text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_./".contains(&c));
     match kind {
-        "ssm"
-            if rest.len() > 1
-                && rest.starts_with('/')
-                && rest.ends_with('/')
-                && rest.as_bytes().iter().all(|c| path(c)) =>
-        {
+        "ssm" if rest.len() > 1 && rest.starts_with('/') && rest.ends_with('/') && is_path(rest) => {
             SecretStore::Ssm { prefix: rest.to_owned() }
         }
-        "secretsmanager" if rest.as_bytes().iter().all(|c| path(c)) => {
-            SecretStore::SecretsManager { prefix: rest.to_owned() }
-        }
+        "secretsmanager" if is_path(rest) => SecretStore::SecretsManager { prefix: rest.to_owned() },
         "env" if rest.is_empty() => SecretStore::Env,
         "file" if !rest.is_empty() => SecretStore::File { dir: rest.to_owned() },
         _ => {

@@ -28,6 +28,10 @@ pub fn verify(header: &str, body: &[u8], secrets: &[WebhookSecret], now: UnixTim
     let mut signatures = Vec::new();
     for item in header.split(',') {
         let (key, value) = item.split_once('=').ok_or(Refusal::Malformed)?;
+        // The grammar has no blanks; a blank after the comma is how a gateway joins two headers.
+        if !item.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Refusal::Malformed);
+        }
         match key {
             // A second time means two headers that a gateway joined, or a forger's attempt at confusion.
             "t" if time.is_some() => return Err(Refusal::Malformed),

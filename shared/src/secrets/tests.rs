@@ -110,3 +110,45 @@ async fn a_file_store_keeps_what_was_put() {
     assert_eq!(secrets.get("a/b").await.unwrap().expose_secret(), GOOD);
     std::fs::remove_dir_all(dir).unwrap();
 }
+
+fn over(place: &SecretStore, double: &crate::aws::double::Double) -> Secrets {
+    Secrets::new(place, &double.sdk(), Clock::System)
+}
+
+#[tokio::test]
+async fn parameters_are_read_decrypted_and_written_as_secure_strings() {
+    let double = crate::aws::double::Double::new(|(operation, body)| match operation.as_str() {
+        "AmazonSSM.GetParameter" if body["Name"] == "/tandem/prod/key" => {
+            (200, "", format!("{{\"Parameter\":{{\"Value\":\"{GOOD}\"}}}}"))
+        }
+        "AmazonSSM.GetParameter" => (400, "ParameterNotFound", "{}".to_owned()),
+        _ => (200, "", "{}".to_owned()),
+    });
+    let secrets = over(&SecretStore::Ssm { prefix: "/tandem/prod/".into() }, &double);
+    assert_eq!(read(&secrets).await.unwrap(), GOOD);
+    let missing = secrets.get("other").await.unwrap_err();
+    assert!(missing.to_string().contains("tandem secrets put other"));
+    secrets.put("key", &SecretString::from(BETTER)).await.unwrap();
+    let calls = double.calls();
+    assert_eq!(calls[0].1["WithDecryption"], true);
+    assert_eq!(calls[2].0, "AmazonSSM.PutParameter");
+    assert_eq!((&calls[2].1["Type"], &calls[2].1["Overwrite"]), (&"SecureString".into(), &true.into()));
+}
+
+#[tokio::test]
+async fn secrets_manager_makes_a_secret_that_is_not_there_yet() {
+    let double = crate::aws::double::Double::new(|(operation, _)| match operation.as_str() {
+        "secretsmanager.GetSecretValue" => (200, "", format!("{{\"SecretString\":\"{GOOD}\"}}")),
+        "secretsmanager.PutSecretValue" => (400, "ResourceNotFoundException", "{}".to_owned()),
+        _ => (200, "", "{}".to_owned()),
+    });
+    let secrets = over(&SecretStore::SecretsManager { prefix: "tandem/".into() }, &double);
+    assert_eq!(read(&secrets).await.unwrap(), GOOD);
+    secrets.put("key", &SecretString::from(BETTER)).await.unwrap();
+    let calls = double.calls();
+    assert_eq!(calls[0].1["SecretId"], "tandem/key");
+    assert_eq!(
+        (calls[2].0.as_str(), &calls[2].1["Name"]),
+        ("secretsmanager.CreateSecret", &"tandem/key".into())
+    );
+}

@@ -37,7 +37,6 @@ fn a_good_signature_passes_in_any_order_beside_unknown_items() {
 
 #[test]
 fn the_key_is_the_whole_text_of_the_secret() {
-    // Computed with Python's hmac over b"1795000000." + body and the full secret text.
     let header = sign(&current(), b"{}", NOW);
     let mut mac =
         <hmac::Hmac<sha2::Sha256> as hmac::KeyInit>::new_from_slice(b"whsec_a1b2c3d4e5f6g7h8i9j0k1l2")
@@ -76,7 +75,7 @@ fn the_time_is_digits_once_and_within_five_minutes_either_way() {
 fn two_headers_joined_by_a_comma_are_refused() {
     let header = sign(&current(), BODY, NOW);
     assert_eq!(check(&format!("{header},{header}")), Err(Refusal::Malformed));
-    assert_eq!(check(&format!("{header}, {header}")), Err(Refusal::Mismatch).or(Err(Refusal::Malformed)));
+    assert_eq!(check(&format!("{header}, {header}")), Err(Refusal::Malformed));
 }
 
 #[test]
