@@ -4,4 +4,5 @@ pub mod aws;
 pub mod http_server;
 pub mod pump;
 pub mod shop;
+pub mod stack;
 pub mod stripe;

@@ -1,0 +1,458 @@
+//! The whole bundle in one process: embedded AWS, the pump in Lambda's place, the Stripe simulator, the demo shop, and the
+//! real handlers between them.
+//!
+//! Invariant: there is one clock. It is moved only when nothing is in flight.
+
+pub mod buyer;
+pub mod gateway;
+pub mod seam;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use shared::clock::Clock;
+use shared::config::{Config, Resources};
+use shared::domain::ids::{Function, OrderKey};
+use shared::domain::time::{Seconds, UnixTime};
+use shared::engine::{Engine, Tokens};
+use shared::lambda::{Deadline, Record, batch_reply, records};
+use shared::outbound::http::{ReqwestHttp, SharedHttp};
+use shared::queue::{Queue, QueueSender};
+use shared::secrets::Secrets;
+use tokio::net::TcpListener;
+
+use self::gateway::Gateway;
+use self::seam::{Counting, InProcess, Tally};
+use crate::aws::EmbeddedAws;
+use crate::http_server;
+use crate::pump::{ClockMode, Handler, Mapping, Pump, PumpStats, jump_clock};
+use crate::shop::{Shop, ShopConfig, TimelineLine};
+use crate::stripe::{SimOptions, StripeSim};
+
+/// Any error of the local stack: it ends the command.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Most invocations of one settling: past this something goes in circles.
+const INVOCATIONS_MAX: u64 = 5_000;
+/// Most rounds of deliveries and work until the stack must be quiet.
+const ROUNDS_MAX: u32 = 200;
+/// The time that a deployed worker has.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How the parts reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// Without sockets, on a paused clock: tests and the simulation.
+    InProcess,
+    /// Over loopback ports: the demo and `serve`.
+    Sockets,
+}
+
+/// How to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How the parts reach each other.
+    pub wiring: Wiring,
+    /// The clock's start.
+    pub start: UnixTime,
+    /// Seed of ids and tokens.
+    pub seed: u64,
+    /// Changes to the shipped `tandem.toml`: each pair replaces a line's text.
+    pub replace: Vec<(String, String)>,
+    /// Follow the wall clock instead of starting at `start`.
+    pub real_time: bool,
+}
+
+impl Options {
+    /// In process, at a fixed time.
+    pub fn in_process() -> Self {
+        Self {
+            wiring: Wiring::InProcess,
+            start: UnixTime(1_790_000_000),
+            seed: 7,
+            replace: Vec::new(),
+            real_time: false,
+        }
+    }
+
+    /// Over loopback ports.
+    pub fn sockets() -> Self {
+        Self { wiring: Wiring::Sockets, ..Self::in_process() }
+    }
+}
+
+/// Addresses of the parts, without a trailing slash.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Bases {
+    /// The Stripe simulator.
+    pub stripe: String,
+    /// The demo shop.
+    pub shop: String,
+    /// Tandem's own HTTP API.
+    pub webhooks: String,
+}
+
+/// The running stack.
+pub struct Stack {
+    /// The one clock.
+    pub clock: Clock,
+    /// AWS in process.
+    pub aws: EmbeddedAws,
+    /// Stripe.
+    pub sim: StripeSim,
+    /// The order system.
+    pub shop: Shop,
+    /// Tandem's configuration.
+    pub config: Arc<Config>,
+    /// Lambda's part.
+    pub pump: Pump,
+    /// Buyers, and the senders of webhooks.
+    pub http: SharedHttp,
+    /// Where everything is.
+    pub bases: Bases,
+    /// HTTP calls by function, and the recording for the judges.
+    pub tally: Tally,
+    seam: SharedHttp,
+    tokens: Tokens,
+    mode: ClockMode,
+}
+
+/// Secrets of the local stack, made at run time so that no scanner takes them for real ones.
+pub mod local_secrets {
+    use base64::Engine as _;
+
+    /// The API key that every function uses on the simulator.
+    pub fn stripe_key() -> String {
+        ["sk", "test", "local"].join("_")
+    }
+    /// Signs the simulator's webhooks.
+    pub fn stripe_webhook() -> String {
+        ["whsec", "local_simulator_secret_of_the_demo"].join("_")
+    }
+    /// Signs the shop's webhooks.
+    pub fn shop_webhook() -> String {
+        standard("the demo shop signs its notices with this")
+    }
+    /// Signs Tandem's notices to the shop.
+    pub fn notice() -> String {
+        standard("tandem signs its notices to the demo shop")
+    }
+    /// Opens the shop's API.
+    pub fn shop_token() -> String {
+        ["local", "demo", "shop", "token"].join("-")
+    }
+    fn standard(words: &str) -> String {
+        let bytes = words.as_bytes().get(..32).unwrap_or(words.as_bytes());
+        format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(bytes))
+    }
+}
+
+impl Stack {
+    /// Starts everything. Must run on a current-thread runtime.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let clock = if options.real_time { Clock::System } else { Clock::tokio_from(options.start) };
+        let aws = EmbeddedAws::new(clock.clone())?;
+        let listeners = Listeners::bind(options.wiring).await?;
+        let bases = listeners.bases();
+        let sim = StripeSim::new(SimOptions {
+            account: "acct_local".into(),
+            seed: options.seed,
+            secret_key: local_secrets::stripe_key(),
+            ..SimOptions::new(clock.clone(), &bases.stripe)
+        });
+        let config = Arc::new(configure(&aws, &bases, &clock, &options).await?);
+        sim.add_webhook_endpoint(
+            &format!("{}/webhooks/stripe", bases.webhooks),
+            &[&local_secrets::stripe_webhook()],
+            &[],
+        );
+        let shop = Shop::new(
+            clock.clone(),
+            ShopConfig {
+                public_url: bases.shop.clone(),
+                api_token: local_secrets::shop_token(),
+                webhook_url: format!("{}/webhooks/shop", bases.webhooks),
+                webhook_secret: local_secrets::shop_webhook(),
+                notice_secret: local_secrets::notice(),
+            },
+        );
+        let tally = Tally::default();
+        let gateway = Gateway::default();
+        let http: SharedHttp = match options.wiring {
+            Wiring::Sockets => Arc::new(ReqwestHttp::new()?),
+            Wiring::InProcess => Arc::new(InProcess {
+                bases: bases.clone(),
+                sim: sim.clone(),
+                shop: shop.clone(),
+                gateway: gateway.clone(),
+            }),
+        };
+        let seam: SharedHttp =
+            Arc::new(Counting { inner: http.clone(), tally: tally.clone(), bases: bases.clone() });
+        let mode = if options.wiring == Wiring::Sockets { ClockMode::Running } else { ClockMode::Paused };
+        let tokens = if options.real_time { Tokens::Random } else { Tokens::seeded(options.seed) };
+        let pump = Pump::new(shared::aws::sqs(&aws.sdk_config()), config.resources.clone(), clock.clone())
+            .with_scheduler(aws.clone())
+            .with_mapping(Mapping { timeout: TIMEOUT, ..Mapping::default() });
+        let mut stack = Self { clock, aws, sim, shop, config, pump, http, bases, tally, seam, tokens, mode };
+        stack.register();
+        gateway.open(stack.receiver(), payment_page::Deps::new(stack.engine(Function::PaymentPage)));
+        stack.show_timelines();
+        listeners.serve(&stack, &gateway);
+        Ok(stack)
+    }
+
+    /// The engine of one function, as the deployed one would be made.
+    pub fn engine(&self, me: Function) -> Engine {
+        let sdk = self.aws.sdk_config();
+        let mut engine = Engine::over(
+            me,
+            self.config.clone(),
+            &sdk,
+            self.seam.clone(),
+            self.clock.clone(),
+            self.tokens.clone(),
+        );
+        engine.stripe_retries = 0;
+        engine
+    }
+
+    fn receiver(&self) -> webhook_receiver::Deps {
+        let sdk = self.aws.sdk_config();
+        let secrets = Secrets::new(&self.config.secrets, &sdk, self.clock.clone());
+        let queue = QueueSender::new(shared::aws::sqs(&sdk), &self.config.resources);
+        webhook_receiver::Deps::new(self.config.clone(), secrets, queue, self.clock.clone())
+    }
+
+    /// Joins every queue to its function's real handler.
+    fn register(&mut self) {
+        macro_rules! worker {
+            ($queue:ident, $owner:ident, $krate:ident) => {{
+                let deps = $krate::Deps::new(self.engine(Function::$owner));
+                self.pump.register(
+                    Queue::$queue,
+                    handler(move |records, deadline| {
+                        let deps = deps.clone();
+                        Box::pin(async move { $krate::handle(&deps, records, deadline).await })
+                    }),
+                );
+            }};
+        }
+        worker!(Orders, PaymentCreator, payment_creator);
+        worker!(Payments, PaymentRecorder, payment_recorder);
+        worker!(Refunds, RefundProcessor, refund_processor);
+        worker!(Failures, FailureHandler, failure_handler);
+        worker!(OrderUpdates, OrderUpdater, order_updater);
+        worker!(Notifications, Notifier, notifier);
+    }
+
+    fn show_timelines(&self) {
+        let engine = self.engine(Function::Cli);
+        self.shop.set_timeline(Arc::new(move |id| {
+            let engine = engine.clone();
+            Box::pin(async move { timeline(&engine, &id).await.unwrap_or_default() })
+        }));
+    }
+
+    /// The key of a shop's order.
+    pub fn key(&self, order_id: &str) -> Result<OrderKey, Error> {
+        Ok(OrderKey::new(&self.config.stack, "checkout", "shop", order_id)?)
+    }
+
+    /// Delivers and works until nothing moves any more without the clock.
+    pub async fn settle(&self) -> Result<PumpStats, Error> {
+        let mut total = PumpStats::default();
+        for _ in 0..ROUNDS_MAX {
+            let told = self.shop.deliver_due(self.http.as_ref()).await;
+            let sent = self.sim.deliver_due(self.http.as_ref()).await;
+            let stats = self.pump.run_until_idle(INVOCATIONS_MAX).await;
+            if stats.gave_up {
+                return Err("the queues do not come to rest: something goes in circles".into());
+            }
+            let moved = told + sent > 0 || stats.total_invocations() > 0;
+            add(&mut total, &stats);
+            if !moved {
+                return Ok(total);
+            }
+        }
+        Err("webhooks and queues do not come to rest".into())
+    }
+
+    /// The next moment at which something is due by itself.
+    pub fn next_due(&self) -> Option<UnixTime> {
+        let ms = |ms: i64| UnixTime(ms.div_euclid(1000) + i64::from(ms.rem_euclid(1000) > 0));
+        [
+            self.shop.next_notice_at(),
+            self.sim.next_delivery_at().map(ms),
+            self.sim.next_tick_at().map(ms),
+            self.pump.next_due_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Moves the clock by `span`, stopping at every moment at which something is due, and settles there. With
+    /// `sweeps` the sweeper runs every so often, as its schedule would.
+    pub async fn advance(&self, span: Seconds, sweeps: Option<Seconds>) -> Result<(), Error> {
+        let end = self.clock.now() + span;
+        let mut next_sweep = sweeps.map(|every| self.clock.now() + every);
+        self.settle().await?;
+        while self.clock.now() < end {
+            let now = self.clock.now();
+            let mut to = end;
+            for moment in [self.next_due(), next_sweep].into_iter().flatten() {
+                to = to.min(moment.max(now + Seconds(1)));
+            }
+            self.jump(to - now).await?;
+            self.sim.tick();
+            if let (Some(at), Some(every)) = (next_sweep, sweeps)
+                && self.clock.now() >= at
+            {
+                self.sweep().await?;
+                next_sweep = Some(self.clock.now() + every);
+            }
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the clock without doing anything.
+    pub async fn jump(&self, span: Seconds) -> Result<(), Error> {
+        let span = Duration::from_secs(u64::try_from(span.0).unwrap_or(0));
+        jump_clock(&self.aws, span, self.mode).await?;
+        Ok(())
+    }
+
+    /// One run of the sweeper.
+    pub async fn sweep(&self) -> Result<(), Error> {
+        let deps = sweeper::Deps::new(self.engine(Function::Sweeper));
+        let run = sweeper::handle(&deps, Deadline::after(TIMEOUT));
+        crate::pump::CURRENT_FUNCTION.scope(Function::Sweeper, run).await?;
+        Ok(())
+    }
+}
+
+fn add(total: &mut PumpStats, more: &PumpStats) {
+    for (queue, n) in &more.invocations {
+        *total.invocations.entry(queue).or_default() += n;
+    }
+    total.messages += more.messages;
+    total.failed += more.failed;
+    total.panics += more.panics;
+    total.timeouts += more.timeouts;
+    total.schedules += more.schedules;
+}
+
+/// A Lambda event source over a batch handler.
+fn handler<F>(work: F) -> Handler
+where
+    F: Fn(Vec<Record>, Deadline) -> BoxFuture<'static, Vec<String>> + Send + Sync + 'static,
+{
+    Arc::new(move |event| {
+        let failed = work(records(event), Deadline::after(TIMEOUT));
+        Box::pin(async move { batch_reply(failed.await) })
+    })
+}
+
+async fn timeline(engine: &Engine, order_id: &str) -> Result<Vec<TimelineLine>, Error> {
+    let key = OrderKey::new(&engine.config.stack, "checkout", "shop", order_id)?;
+    let item = engine.store.load(&key).await?;
+    let lines = shared::domain::explain::timeline(&item.facts);
+    Ok(lines.into_iter().map(|l| TimelineLine::new(l.at, l.what, l.why)).collect())
+}
+
+async fn configure(aws: &EmbeddedAws, bases: &Bases, clock: &Clock, options: &Options) -> Result<Config, Error> {
+    let resources: Resources = aws.provision("demo").await?;
+    let mut text = shared::config::TANDEM_TOML.to_owned();
+    for (from, to) in &options.replace {
+        if !text.contains(from.as_str()) {
+            return Err(format!("tandem.toml has no text {from:?} to replace").into());
+        }
+        text = text.replace(from.as_str(), to);
+    }
+    let overrides: BTreeMap<&str, String> = BTreeMap::from([
+        ("TANDEM_PUBLIC_URL", bases.webhooks.clone()),
+        ("TANDEM_STRIPE_BASE_URL", bases.stripe.clone()),
+        ("TANDEM_STRIPE_ACCOUNT", "acct_local".to_owned()),
+        ("TANDEM_STRIPE_LIVEMODE", "false".to_owned()),
+        ("TANDEM_SHOP_BASE_URL", bases.shop.clone()),
+        ("TANDEM_NOTICES_URL", format!("{}/notices", bases.shop)),
+        ("TANDEM_SINCE", clock.now().to_string()),
+        ("TANDEM_SECRETS", "ssm:/tandem/demo/".to_owned()),
+    ]);
+    let mut config = Config::parse(&text, &|name| overrides.get(name).cloned())?;
+    config.resources = resources;
+    for (name, value) in [
+        ("stripe-key", local_secrets::stripe_key()),
+        ("stripe-webhook-secret", local_secrets::stripe_webhook()),
+        ("shop-api-key", local_secrets::shop_token()),
+        ("shop-webhook-secret", local_secrets::shop_webhook()),
+        ("notice-secret", local_secrets::notice()),
+    ] {
+        aws.ssm().put_secret(&format!("/tandem/demo/{name}"), &value, clock.now());
+    }
+    Ok(config)
+}
+
+/// The ports, bound before anything needs to know them.
+struct Listeners(Option<[TcpListener; 3]>);
+
+impl Listeners {
+    async fn bind(wiring: Wiring) -> Result<Self, Error> {
+        if wiring == Wiring::InProcess {
+            return Ok(Self(None));
+        }
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Ok(Self(Some([
+            TcpListener::bind(free).await?,
+            TcpListener::bind(free).await?,
+            TcpListener::bind(free).await?,
+        ])))
+    }
+
+    fn bases(&self) -> Bases {
+        let at = |i: usize| match &self.0 {
+            Some(ports) => ports[i].local_addr().map(|a| a.to_string()).unwrap_or_default(),
+            // In process nothing listens: the authorities only tell the parts apart.
+            None => format!("127.0.0.1:{}", 9001 + i),
+        };
+        Bases {
+            stripe: format!("http://{}", at(0)),
+            shop: format!("http://{}", at(1)),
+            webhooks: format!("http://{}", at(2)),
+        }
+    }
+
+    fn serve(self, stack: &Stack, gateway: &Gateway) {
+        let Some([stripe, shop, api]) = self.0 else { return };
+        let (sim, the_shop, gateway) = (stack.sim.clone(), stack.shop.clone(), gateway.clone());
+        background(async move { crate::stripe::serve(sim, stripe).await });
+        background(async move {
+            let handle = move |request| {
+                let shop = the_shop.clone();
+                async move { shop.handle(request).await }
+            };
+            http_server::serve(shop, handle).await
+        });
+        background(async move {
+            let handle = move |request| {
+                let gateway = gateway.clone();
+                async move { gateway.handle(request).await }
+            };
+            http_server::serve(api, handle).await
+        });
+    }
+}
+
+fn background(server: impl Future<Output = std::io::Result<()>> + Send + 'static) {
+    #[expect(clippy::disallowed_methods, reason = "a server outlives the call; nothing freezes the local stack")]
+    tokio::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "a local server ended");
+        }
+    });
+}
