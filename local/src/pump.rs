@@ -197,7 +197,13 @@ impl Pump {
 
     /// Works for ever.
     pub async fn run_forever(&self) {
-        self.run(u64::MAX, true).await;
+        let fire = async {
+            loop {
+                self.fire_due().await;
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        futures::future::join(self.run(u64::MAX, true), fire).await;
     }
 
     async fn run(&self, limit: u64, for_ever: bool) -> PumpStats {
@@ -205,7 +211,7 @@ impl Pump {
         loop {
             run.with(|s| (s.over, s.waiting) = (false, 0));
             let seen = self.due_now();
-            let fired = self.fire_due().await;
+            let fired = if for_ever { 0 } else { self.fire_due().await };
             run.with(|s| s.stats.schedules += fired);
             join_all(self.routes.iter().map(|route| self.poll(route, &run))).await;
             let still_due = self.due_now();
@@ -296,10 +302,6 @@ impl Pump {
             return true;
         }
         look_again(run).await;
-        if run.for_ever {
-            let fired = self.fire_due().await;
-            run.with(|s| s.stats.schedules += fired);
-        }
         run.with(|s| {
             // Looking again makes this poller no longer one that waits.
             s.waiting = if s.epoch == epoch && !s.over { s.waiting.saturating_sub(1) } else { s.waiting };
@@ -359,19 +361,16 @@ impl Pump {
                 done = entry.build().map_or(done.clone(), |entry| done.entries(entry));
             }
         }
-        if failed.len() < batch.len() {
-            if let Err(error) = done.send().await {
-                tracing::warn!(
-                    queue = route.queue.name(),
-                    ?error,
-                    "delete failed; the messages will come again"
-                );
-            }
+        if failed.len() < batch.len()
+            && let Err(error) = done.send().await
+        {
+            tracing::warn!(queue = route.queue.name(), ?error, "delete failed; the messages will come again");
         }
-        if !failed.is_empty() && route.mapping.retry_visibility.is_some() {
-            if let Err(error) = again.send().await {
-                tracing::warn!(queue = route.queue.name(), ?error, "visibility not changed");
-            }
+        if !failed.is_empty()
+            && route.mapping.retry_visibility.is_some()
+            && let Err(error) = again.send().await
+        {
+            tracing::warn!(queue = route.queue.name(), ?error, "visibility not changed");
         }
     }
 }

@@ -243,6 +243,15 @@ impl Shop {
         self.page(&request).await
     }
 
+    /// Answers on `listener` until accepting fails for good.
+    pub async fn serve(self, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+        let answer = move |request| {
+            let shop = self.clone();
+            async move { shop.handle(request).await }
+        };
+        crate::http_server::serve(listener, answer).await
+    }
+
     /// A buyer places an order.
     pub fn place(&self, new: NewOrder) -> Result<Order, ShopError> {
         let sum: i64 = new.items.iter().map(|i| i.unit_amount.saturating_mul(i64::from(i.quantity))).sum();

@@ -154,7 +154,12 @@ impl Recorder {
             Ok(what) => out.push((what, Reason::Observed)),
             Err(error) => {
                 let text = error.to_string();
-                event!(error, "a dispute cannot be read", object.id = Id(id), error = shared::telemetry::Scrubbed(&text));
+                event!(
+                    error,
+                    "a dispute cannot be read",
+                    object.id = Id(id),
+                    error = shared::telemetry::Scrubbed(&text)
+                );
             }
         }
         Ok(out)

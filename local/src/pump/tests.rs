@@ -197,3 +197,30 @@ async fn a_schedule_fires_once_when_the_clock_has_reached_it() {
     assert_eq!(f.pump.run_until_idle(10).await.schedules, 0);
     assert_eq!((woken.load(Ordering::SeqCst), f.pump.next_due_at()), (1, None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn run_for_ever_it_works_what_comes_later_too() {
+    let mut f = fixture(Mapping::default()).await;
+    let seen: Arc<AtomicUsize> = Arc::default();
+    let counter = Arc::clone(&seen);
+    f.pump.register(
+        Queue::Orders,
+        handler(move |event| {
+            counter.fetch_add(event.records.len(), Ordering::SeqCst);
+            async { SqsBatchResponse::default() }
+        }),
+    );
+    f.pump.register(Queue::Payments, handler(|_| async { SqsBatchResponse::default() }));
+    let story = async {
+        for sent in 1..=3 {
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            f.send(Queue::Orders, "m").await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(seen.load(Ordering::SeqCst), sent);
+        }
+    };
+    tokio::select! {
+        () = f.pump.run_forever() => panic!("for ever ended"),
+        () = story => {}
+    }
+}

@@ -212,6 +212,34 @@ async fn a_stale_read_shows_the_order_before_its_last_change() {
     assert_eq!(client.get_order(&id).await.unwrap().total, 2000);
 }
 
+#[tokio::test]
+async fn over_a_real_socket_the_clock_jumps_three_days_and_the_shop_goes_on_answering() {
+    use crate::aws::EmbeddedAws;
+    use crate::pump::{ClockMode, jump_clock};
+    let shop = shop();
+    let id = order(&shop);
+    let aws = EmbeddedAws::new(shop.0.clock.clone()).unwrap();
+    aws.provision("test").await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut source = client(&shop).source().clone();
+    source.base_url = format!("http://{}", listener.local_addr().unwrap());
+    let token = SecretString::from("token-for-tests".to_owned());
+    let http = Arc::new(shared::outbound::http::ReqwestHttp::new().unwrap());
+    let client = CheckoutClient::new(http, source, token);
+    let served = shop.clone().serve(listener);
+    let story = async {
+        assert_eq!(client.get_order(&id).await.unwrap().version, 1);
+        jump_clock(&aws, Duration::from_secs(3 * 86_400), ClockMode::Running).await.unwrap();
+        assert!(shop.now() - START >= Seconds::days(3));
+        shop.cancel(&id).unwrap();
+        assert_eq!(client.get_order(&id).await.unwrap().version, 2);
+    };
+    tokio::select! {
+        ended = served => panic!("{ended:?}"),
+        () = story => {}
+    }
+}
+
 /// Remembers what was posted and answers as told.
 struct Receiver {
     seen: StdMutex<Vec<HttpRequest>>,
