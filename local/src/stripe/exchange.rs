@@ -16,7 +16,7 @@ use super::form::Form;
 use super::idempotency::Stored;
 use super::seam::Broken;
 use super::world::{Cause, World};
-use super::{API_VERSION, StripeSim, api, expand};
+use super::{API_VERSION, StripeSim, api, contract, expand};
 
 /// Versions the API knows, oldest first.
 const VERSIONS: &[&str] = &[
@@ -307,23 +307,13 @@ impl World {
     /// What is refused by its parameters alone.
     fn validate(&self, received: &Received) -> Result<(), ApiError> {
         let form = &received.form;
-        let charges = received.path.starts_with("/v1/payment_intents")
-            || received.path.starts_with("/v1/checkout/sessions");
-        let endive = received.version.as_str() >= "2026-09-30";
-        if received.method == Method::POST && charges && endive && form.has("payment_method_types") {
-            let text = "The parameter `payment_method_types` is no longer supported in this API version.";
-            return Err(ApiError::param(
-                "payment_method_types_no_longer_supported",
-                "payment_method_types",
-                text,
-            ));
+        if !self.options.contract {
+            return Ok(());
         }
-        let Some(check) = self.options.contract else { return Ok(()) };
-        check(received.method.as_str(), &received.path, form.pairs()).map_err(|refusal| {
-            match refusal.code.as_str() {
-                "" => ApiError::plain_param(&refusal.param, &refusal.message),
-                code => ApiError::param(code, &refusal.param, &refusal.message),
-            }
+        contract::check(received.method.as_str(), &received.path, form.pairs()).map_err(|refusal| {
+            let error = ApiError::plain_param(&refusal.param, &refusal.message);
+            // Stripe names no code for a wrong enum value, boolean or array.
+            if refusal.code.is_empty() { error } else { error.coded(refusal.code) }
         })
     }
 }

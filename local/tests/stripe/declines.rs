@@ -42,6 +42,12 @@ async fn a_declining_card_cannot_be_saved_but_the_one_that_fails_later_can() {
     let form = format!("customer={customer}");
     let refused = bench.post("/v1/payment_methods/pm_card_visa_chargeDeclinedLostCard/attach", &form).await;
     assert_eq!((refused.status, refused.text("/error/decline_code").as_str()), (402, "lost_card"));
+    let refused = bench.post("/v1/customers", "payment_method=pm_card_visa_chargeDeclinedLostCard").await;
+    assert_eq!(
+        (refused.status, bench.sim.ledger().customers.len()),
+        (402, 1),
+        "no customer without its card"
+    );
     let pm = bench.post("/v1/payment_methods/pm_card_chargeCustomerFail/attach", &form).await.id();
     let form = format!(
         "amount=1000&currency=eur&allowed_payment_method_types[]=card&confirm=true&off_session=true&customer={customer}&payment_method={pm}"

@@ -12,9 +12,11 @@ use crate::stripe::world::World;
 pub(super) fn create(world: &mut World, form: &Form) -> Answer {
     let mut customer = Customer::default();
     apply(&mut customer, form)?;
+    // Refused together or done together.
+    let method = form.filled("payment_method").map(|pm| super::methods::attachable(world, pm)).transpose()?;
     let id = world.new_customer(customer);
-    if let Some(pm) = form.filled("payment_method") {
-        super::methods::attach_to(world, pm, &id)?;
+    if let Some(pm) = method {
+        super::methods::attach_to(world, &pm.id, &id)?;
     }
     retrieve(world, &id)
 }

@@ -129,23 +129,27 @@ pub(super) fn attach(world: &mut World, id: &str, form: &Form) -> Answer {
     retrieve(world, &id)
 }
 
-/// Attaches a method or token to a customer. Cards that always decline cannot be saved.
-pub(super) fn attach_to(world: &mut World, method: &str, customer: &str) -> Result<String, ApiError> {
+/// A method or token that may still be given to a customer. Cards that always decline cannot be saved.
+pub(super) fn attachable(world: &mut World, method: &str) -> Result<PaymentMethod, ApiError> {
     let pm = resolve(world, method, "payment_method")?;
-    if pm.customer.as_deref() == Some(customer) {
-        return Ok(pm.id);
-    }
     if pm.customer.is_some() {
-        return Err(ApiError::bad_request(
-            "The payment method you provided has already been attached to a customer.",
-        )
-        .executed());
+        let text = "The payment method you provided has already been attached to a customer.";
+        return Err(ApiError::bad_request(text).executed());
     }
     usable(&pm, None)?;
     if let Behaviour::Decline(reason) = pm.test.behaviour {
         let decline = reason.decline();
         return Err(decline.onto(ApiError::card(decline.message)));
     }
+    Ok(pm)
+}
+
+/// Attaches a method or token to a customer.
+pub(super) fn attach_to(world: &mut World, method: &str, customer: &str) -> Result<String, ApiError> {
+    if world.methods.get(method).is_some_and(|m| m.customer.as_deref() == Some(customer)) {
+        return Ok(method.to_owned());
+    }
+    let pm = attachable(world, method)?;
     if let Some(row) = world.methods.get_mut(&pm.id) {
         row.customer = Some(customer.to_owned());
         row.set_up = row.test.behaviour == Behaviour::AuthenticateOnSession;
