@@ -55,7 +55,8 @@ pub enum SecretError {
 #[derive(Debug, Default)]
 struct Entry {
     value: Option<SecretString>,
-    fetched_ms: i64,
+    /// When the store last said what it holds, even if that was nothing.
+    fetched_ms: Option<i64>,
     asked_ms: Option<i64>,
 }
 
@@ -101,9 +102,10 @@ impl Secrets {
     pub async fn get(&self, name: &str) -> Result<SecretString, SecretError> {
         let entry = self.entry(name);
         let mut entry = entry.lock().await;
-        let age = self.inner.clock.now_ms() - entry.fetched_ms;
-        if let (Some(value), true) = (&entry.value, age < FRESH_MS) {
-            return Ok(value.clone());
+        let age = entry.fetched_ms.map_or(i64::MAX, |at| self.inner.clock.now_ms() - at);
+        let missing = || SecretError::Missing { name: name.to_owned() };
+        if age < FRESH_MS {
+            return entry.value.clone().ok_or_else(missing);
         }
         let asked_just_now = entry.asked_ms.is_some_and(|at| self.inner.clock.now_ms() - at < 1_000);
         if let (Some(value), true) = (&entry.value, asked_just_now && age < STALE_MS) {
@@ -115,7 +117,7 @@ impl Secrets {
             Err(SecretError::Store { .. }) if entry.value.is_some() && age < STALE_MS => {}
             Err(error) => return Err(error),
         }
-        entry.value.clone().ok_or_else(|| SecretError::Missing { name: name.to_owned() })
+        entry.value.clone().ok_or_else(missing)
     }
 
     /// Asks the store again because the kept value was refused by the other side. Does nothing if it was asked within
@@ -133,18 +135,26 @@ impl Secrets {
     async fn fetch(&self, name: &str, entry: &mut Entry) -> Result<bool, SecretError> {
         let now = self.inner.clock.now_ms();
         entry.asked_ms = Some(now);
-        let text = self.inner.store.read(name).await?;
+        let text = self.inner.store.read(name).await.inspect_err(|error| {
+            if matches!(error, SecretError::Missing { .. }) {
+                (entry.value, entry.fetched_ms) = (None, Some(now));
+            }
+        })?;
         let value = strong(name, &text)?;
         let changed = entry.value.as_ref().is_none_or(|old| old.expose_secret() != value.expose_secret());
         entry.value = Some(value);
-        entry.fetched_ms = now;
+        entry.fetched_ms = Some(now);
         Ok(changed)
     }
 
     /// Stores a secret, for the command line. The same rules apply as when it is read.
     pub async fn put(&self, name: &str, value: &SecretString) -> Result<(), SecretError> {
         let value = strong(name, value.expose_secret())?;
-        self.inner.store.write(name, value.expose_secret()).await
+        let entry = self.entry(name);
+        let mut entry = entry.lock().await;
+        self.inner.store.write(name, value.expose_secret()).await?;
+        *entry = Entry::default();
+        Ok(())
     }
 }
 

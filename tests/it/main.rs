@@ -1,4 +1,5 @@
-//! Stories through the real handlers.
+//! Stories through the real handlers, and the rules of the house.
 
 mod architecture;
+mod story;
 mod template;

@@ -66,25 +66,40 @@ impl Deps {
         &self.metrics
     }
 
-    /// Loads every source's secrets once, so that a weak one is found at start.
+    /// Loads every source's secrets once, so that a weak or missing one is found at start.
     pub async fn check_secrets(&self) -> Result<(), LoadError> {
         for source in self.config.sources.values() {
-            self.secrets_of(source).await?;
+            for name in secret_names(source) {
+                self.secret(source, name).await?;
+            }
         }
         Ok(())
     }
 
+    async fn secret(&self, source: &Source, name: &str) -> Result<WebhookSecret, LoadError> {
+        let text = self.secrets.get(name).await?;
+        let secret = match source {
+            Source::Stripe(_) => WebhookSecret::stripe(&text),
+            Source::Checkout(_) => WebhookSecret::standard(&text),
+        };
+        secret.map_err(|reason| LoadError::Webhook { name: name.to_owned(), reason })
+    }
+
+    /// The secrets that may sign for `source`. An old one that was deleted while the function ran is left out, as long as
+    /// one is there.
     async fn secrets_of(&self, source: &Source) -> Result<Vec<WebhookSecret>, LoadError> {
-        let mut loaded = Vec::new();
+        let (mut loaded, mut missing) = (Vec::new(), None);
         for name in secret_names(source) {
-            let text = self.secrets.get(name).await?;
-            let secret = match source {
-                Source::Stripe(_) => WebhookSecret::stripe(&text),
-                Source::Checkout(_) => WebhookSecret::standard(&text),
-            };
-            loaded.push(secret.map_err(|reason| LoadError::Webhook { name: name.clone(), reason })?);
+            match self.secret(source, name).await {
+                Ok(secret) => loaded.push(secret),
+                Err(error @ LoadError::Secret(SecretError::Missing { .. })) => missing = Some(error),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(loaded)
+        match missing {
+            Some(error) if loaded.is_empty() => Err(error),
+            _ => Ok(loaded),
+        }
     }
 
     /// Reads the secrets again after a signature that none matched. True if one has changed.

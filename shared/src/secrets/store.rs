@@ -41,6 +41,11 @@ impl MemoryStore {
         self.lock().values.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Deletes one secret.
+    pub fn remove(&self, name: &str) {
+        self.lock().values.remove(name);
+    }
+
     /// Makes every call fail, or work again.
     pub fn set_down(&self, down: bool) {
         self.lock().down = down;

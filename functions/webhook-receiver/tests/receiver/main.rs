@@ -1,5 +1,7 @@
 //! The receiver as its senders and its forgers meet it, over a counted double of SQS.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
 mod world;
 
 use serde_json::json;
@@ -178,6 +180,23 @@ async fn w7_the_previous_secret_still_counts_while_it_is_listed() {
     let world = World::new().await;
     let request = world.stripe_signed(world::PREVIOUS_SECRET, &world::event(INTENT), NOW);
     assert_eq!(world.send(request).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn w7_a_previous_secret_that_is_deleted_at_last_stops_nothing() {
+    let world = World::new().await;
+    world.secrets.remove("stripe-webhook-secret-previous");
+    assert!(world.deps.check_secrets().await.is_ok(), "still kept");
+    tokio::time::advance(std::time::Duration::from_secs(301)).await;
+    let reads = world.secrets.reads();
+    for _ in 0..5 {
+        let now = UnixTime(NOW.0 + 301);
+        let request = world.stripe_signed(world::STRIPE_SECRET, &world::event(INTENT), now);
+        assert_eq!(world.send(request).await.status, 200);
+    }
+    assert_eq!(world.secrets.reads() - reads, 2, "that one is missing is remembered too");
+    // But a function that starts wants every secret it is told of.
+    assert!(world.deps.check_secrets().await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
