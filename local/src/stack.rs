@@ -362,7 +362,12 @@ async fn timeline(engine: &Engine, order_id: &str) -> Result<Vec<TimelineLine>, 
     Ok(lines.into_iter().map(|l| TimelineLine::new(l.at, l.what, l.why)).collect())
 }
 
-async fn configure(aws: &EmbeddedAws, bases: &Bases, clock: &Clock, options: &Options) -> Result<Config, Error> {
+async fn configure(
+    aws: &EmbeddedAws,
+    bases: &Bases,
+    clock: &Clock,
+    options: &Options,
+) -> Result<Config, Error> {
     let resources: Resources = aws.provision("demo").await?;
     let mut text = shared::config::TANDEM_TOML.to_owned();
     for (from, to) in &options.replace {
@@ -415,7 +420,7 @@ impl Listeners {
         let at = |i: usize| match &self.0 {
             Some(ports) => ports[i].local_addr().map(|a| a.to_string()).unwrap_or_default(),
             // In process nothing listens: the authorities only tell the parts apart.
-            None => format!("127.0.0.1:{}", 9001 + i),
+            None => format!("127.0.0.1:{}", 9101 + i),
         };
         Bases {
             stripe: format!("http://{}", at(0)),
@@ -446,7 +451,10 @@ impl Listeners {
 }
 
 fn background(server: impl Future<Output = std::io::Result<()>> + Send + 'static) {
-    #[expect(clippy::disallowed_methods, reason = "a server outlives the call; nothing freezes the local stack")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a server outlives the call; nothing freezes the local stack"
+    )]
     tokio::spawn(async move {
         if let Err(error) = server.await {
             tracing::error!(%error, "a local server ended");

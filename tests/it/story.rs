@@ -16,7 +16,14 @@ async fn an_order_is_paid_and_written_back() {
     let order = stack.shop.place(NewOrder::simple(eur(), 1250, Some("c1"))).unwrap();
     let stats = stack.settle().await.unwrap();
     println!("{stats:?}");
-    for f in stack.engine(shared::domain::ids::Function::Cli).store.load(&stack.key(&order.id).unwrap()).await.unwrap().facts {
+    for f in stack
+        .engine(shared::domain::ids::Function::Cli)
+        .store
+        .load(&stack.key(&order.id).unwrap())
+        .await
+        .unwrap()
+        .facts
+    {
         println!("{}", f.raw);
     }
     println!("{:?}", stack.shop.order(&order.id).unwrap().payment);

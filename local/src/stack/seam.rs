@@ -41,10 +41,12 @@ impl Http for InProcess {
                 }
             };
             match tokio::time::timeout(timeout, answer).await {
-                Ok(answered) => answered.and_then(|a| match a.extensions().get::<crate::http_server::Reset>() {
-                    Some(_) => Err(SendError::Unknown("connection reset".into())),
-                    None => Ok(a),
-                }),
+                Ok(answered) => {
+                    answered.and_then(|a| match a.extensions().get::<crate::http_server::Reset>() {
+                        Some(_) => Err(SendError::Unknown("connection reset".into())),
+                        None => Ok(a),
+                    })
+                }
                 Err(_) => Err(SendError::Unknown("timed out".into())),
             }
         })
@@ -98,7 +100,8 @@ pub struct Counting {
 fn template(path: &str) -> String {
     let ids = ["_", "-"];
     let part = |p: &str| {
-        let is_id = p.chars().any(|c| c.is_ascii_digit()) && (ids.iter().any(|i| p.contains(i)) || p.len() > 8);
+        let is_id =
+            p.chars().any(|c| c.is_ascii_digit()) && (ids.iter().any(|i| p.contains(i)) || p.len() > 8);
         if is_id && p != "v1" { "{id}".to_owned() } else { p.to_owned() }
     };
     path.split('/').map(part).collect::<Vec<_>>().join("/")

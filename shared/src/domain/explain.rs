@@ -18,5 +18,13 @@ pub struct Line {
 
 /// The timeline.
 pub fn timeline(facts: &[StoredFact]) -> Vec<Line> {
-    facts.iter().map(|f| Line { at: f.fact.at, function: f.fact.by.clone(), what: serde_json::to_string(&f.fact.what).unwrap_or_default(), why: f.fact.why.clone() }).collect()
+    facts
+        .iter()
+        .map(|f| Line {
+            at: f.fact.at,
+            function: f.fact.by.clone(),
+            what: serde_json::to_string(&f.fact.what).unwrap_or_default(),
+            why: f.fact.why.clone(),
+        })
+        .collect()
 }

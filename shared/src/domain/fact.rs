@@ -15,7 +15,9 @@ use super::time::UnixTime;
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
-    /// `{commit token}.{n}`: tells a lost answer of our own commit from somebody else's.
+    /// `{commit token}.{n}`: tells a lost answer of our own commit from somebody else's. Stored as `fact`: what it says
+    /// may have an `id` of its own.
+    #[serde(rename = "fact")]
     pub id: String,
     /// When it was committed.
     pub at: UnixTime,
@@ -54,20 +56,30 @@ pub fn hash_of(raw: &str) -> String {
 }
 
 impl StoredFact {
-    /// Parses stored text. A kind that a newer build wrote becomes [`What::Unknown`]; its text is kept.
+    /// Parses stored text. A kind that a newer build wrote becomes [`What::Unknown`] and its text is kept; a known kind
+    /// that cannot be read is an error: nobody may act on half an order.
     pub fn parse(raw: String) -> Result<Self, serde_json::Error> {
-        let fact = match serde_json::from_str::<Fact>(&raw) {
-            Ok(fact) => fact,
-            Err(error) => {
-                let mut value: serde_json::Value = serde_json::from_str(&raw)?;
-                let Some(object) = value.as_object_mut() else { return Err(error) };
-                let kind = object.get("kind").and_then(|k| k.as_str()).unwrap_or("?").to_owned();
-                object.insert("kind".to_owned(), "unknown".into());
-                object.insert("was".to_owned(), kind.into());
-                serde_json::from_value(value)?
-            }
+        let error = match serde_json::from_str::<Fact>(&raw) {
+            Ok(fact) => return Ok(Self { raw, fact }),
+            Err(error) => error,
         };
-        Ok(Self { raw, fact })
+        let mut value: serde_json::Value = serde_json::from_str(&raw)?;
+        let Some(object) = value.as_object_mut() else { return Err(error) };
+        let kind = object.get("kind").and_then(|k| k.as_str()).unwrap_or_default().to_owned();
+        if is_known(&kind) {
+            return Err(error);
+        }
+        object.insert("kind".to_owned(), "unknown".into());
+        object.insert("was".to_owned(), kind.into());
+        Ok(Self { raw, fact: serde_json::from_value(value)? })
+    }
+}
+
+/// Whether this build knows the kind: a known one without its fields fails on them, not on its name.
+fn is_known(kind: &str) -> bool {
+    match serde_json::from_value::<What>(serde_json::json!({ "kind": kind })) {
+        Ok(_) => true,
+        Err(error) => !error.to_string().starts_with("unknown variant"),
     }
 }
 
@@ -648,4 +660,48 @@ pub enum Decision {
 /// `payment-creator/0.1.0`.
 pub fn stamp(function: Function) -> String {
     format!("{}/{}", function.name(), env!("CARGO_PKG_VERSION"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fact(what: What) -> Fact {
+        Fact {
+            id: "t.0".into(),
+            at: UnixTime(1),
+            by: "x/1".into(),
+            corr: "c".into(),
+            hint: None,
+            why: "observed".into(),
+            policy: "p".into(),
+            prev: String::new(),
+            what,
+        }
+    }
+
+    #[test]
+    fn a_fact_about_an_object_with_an_id_reads_back_the_same() {
+        let seen = SessionView {
+            id: "cs_1".into(),
+            attempt: 1,
+            status: "open".into(),
+            payment_status: "unpaid".into(),
+            intent: None,
+            url: None,
+            expires_at: UnixTime(9),
+        };
+        let written = fact(What::SessionSeen(seen));
+        let stored = StoredFact::parse(serde_json::to_string(&written).unwrap()).unwrap();
+        assert_eq!(stored.fact, written);
+    }
+
+    #[test]
+    fn a_kind_of_a_newer_build_is_kept_and_a_broken_known_one_is_refused() {
+        let raw = serde_json::to_string(&fact(What::BuyerAsked)).unwrap();
+        let newer = raw.replace("buyer_asked", "buyer_sang");
+        let stored = StoredFact::parse(newer.clone()).unwrap();
+        assert_eq!((stored.raw, stored.fact.what), (newer, What::Unknown { was: "buyer_sang".into() }));
+        assert!(StoredFact::parse(raw.replace("buyer_asked", "session_seen")).is_err());
+    }
 }
