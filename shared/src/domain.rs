@@ -9,6 +9,7 @@ pub mod money;
 pub mod order;
 pub mod plan;
 pub mod policy;
+pub mod reconcile;
 pub mod state;
 pub mod time;
 pub mod view;

@@ -3,4 +3,6 @@
 pub mod checkout;
 pub mod http;
 pub mod notice;
+#[cfg(feature = "aws-sdk-s3")]
+pub mod reports;
 pub mod stripe;

@@ -1,2 +1,10 @@
-//! Entry point of `reconciler`.
-fn main() {}
+//! Entry point of `reconciler`: one window of days per run.
+use reconciler::{Deps, scheduled};
+use shared::{aws, lambda, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda::Error> {
+    telemetry::init();
+    let deps = Deps::from_env(&aws::sdk_config().await).await?; // A bad setting must fail INIT, not a run.
+    lambda::serve_schedule(|event, deadline| scheduled(&deps, event, deadline)).await
+}

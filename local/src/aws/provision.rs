@@ -17,7 +17,7 @@ use super::{ACCOUNT, AwsError, EmbeddedAws};
 
 /// Sparse index of open work: `due_shard`, `due_at`; keys only.
 pub const DUE_INDEX: &str = "due";
-/// Index of summaries by day: `day`, `order`.
+/// Index of summaries by day: `day`, `order_key`.
 pub const DAY_INDEX: &str = "day";
 /// Sparse index of open cases: `case_kind`, `case_opened_at`.
 pub const CASES_INDEX: &str = "cases";
@@ -55,7 +55,7 @@ impl EmbeddedAws {
         let number = |name| Some((name, ScalarAttributeType::N));
         let indexes = [
             Index { name: DUE_INDEX, keys: ("due_shard", number("due_at")), include: None },
-            Index { name: DAY_INDEX, keys: ("day", sort("order")), include: Some("summary") },
+            Index { name: DAY_INDEX, keys: ("day", sort("order_key")), include: Some("summary") },
             Index {
                 name: CASES_INDEX,
                 keys: ("case_kind", number("case_opened_at")),

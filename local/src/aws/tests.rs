@@ -64,7 +64,7 @@ async fn the_due_index_holds_only_items_with_a_due_time_and_the_summary_is_proje
     };
     update("SET due_shard = :s, due_at = :t, #d = :d, #o = :o, summary = :m")
         .expression_attribute_names("#d", "day")
-        .expression_attribute_names("#o", "order")
+        .expression_attribute_names("#o", "order_key")
         .expression_attribute_values(":s", Av::S("s0".into()))
         .expression_attribute_values(":t", Av::N("5".into()))
         .expression_attribute_values(":d", Av::S("2027-01-15#0".into()))

@@ -84,6 +84,51 @@ pub fn route(event_type: &str) -> Option<Queue> {
     }
 }
 
+/// The types that a listing of events asks for: of each happening the one that tells it soonest. Stripe takes at most 20.
+pub const LISTED_TYPES: [&str; 20] = [
+    "payment_intent.succeeded",
+    "payment_intent.payment_failed",
+    "payment_intent.canceled",
+    "payment_intent.processing",
+    "payment_intent.requires_action",
+    "payment_intent.amount_capturable_updated",
+    "checkout.session.completed",
+    "checkout.session.expired",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+    "charge.refunded",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "payment_method.automatically_updated",
+];
+
+/// The hint that an event makes; `None`: it names no object.
+pub fn hint(
+    source: &str,
+    event: &str,
+    event_type: &str,
+    object: &Value,
+    sha256: Option<String>,
+) -> Option<StripeHint> {
+    let text = |key: &str| object.get(key).and_then(Value::as_str).filter(|id| is_type(id));
+    Some(StripeHint {
+        source: source.to_owned(),
+        event: event.to_owned(),
+        event_type: event_type.to_owned(),
+        object_type: text("object")?.to_owned(),
+        object_id: text("id")?.to_owned(),
+        refs: refs(object),
+        metadata: our_metadata(object),
+        sha256,
+    })
+}
+
 #[derive(Deserialize)]
 struct Envelope {
     id: String,
@@ -129,19 +174,9 @@ pub fn read(source: &StripeSource, bytes: &[u8]) -> Reading {
     }
     let Some(queue) = route(&envelope.event_type) else { return Reading::Unused };
     let object = envelope.data.map(|d| d.object).unwrap_or_default();
-    let text = |key: &str| object.get(key).and_then(Value::as_str).filter(|id| is_type(id));
-    let (Some(object_id), Some(object_type)) = (text("id"), text("object")) else {
+    let made = hint(&source.name, &envelope.id, &envelope.event_type, &object, Some(sha256_hex(bytes)));
+    let Some(hint) = made else {
         return park(Some(envelope.id), "the event names no object");
-    };
-    let hint = StripeHint {
-        source: source.name.clone(),
-        event: envelope.id.clone(),
-        event_type: envelope.event_type,
-        object_type: object_type.to_owned(),
-        object_id: object_id.to_owned(),
-        refs: refs(&object),
-        metadata: our_metadata(&object),
-        sha256: Some(sha256_hex(bytes)),
     };
     Reading::Hint { queue, body: Body::Stripe(hint), event: envelope.id }
 }

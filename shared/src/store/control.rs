@@ -81,6 +81,61 @@ impl Store {
         }
     }
 
+    /// Takes or keeps the lease on `what` until `until`. `false`: another holder's has not ended. A holder that dies
+    /// loses it by time alone.
+    pub async fn lease(
+        &self,
+        stack: &str,
+        what: &str,
+        holder: &str,
+        now: UnixTime,
+        until: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.control)
+            .key("pk", s(keys::lease(stack, what)))
+            .update_expression("SET holder = :holder, held_until = :until")
+            .condition_expression("attribute_not_exists(pk) OR held_until <= :now OR holder = :holder")
+            .expression_attribute_values(":holder", s(holder))
+            .expression_attribute_values(":until", n(until.0))
+            .expression_attribute_values(":now", n(now.0))
+            .send()
+            .await;
+        let Err(error) = sent else { return Ok(true) };
+        match error.as_service_error() {
+            Some(e) if e.is_conditional_check_failed_exception() => Ok(false),
+            _ => Err(unavailable("UpdateItem", error)),
+        }
+    }
+
+    /// Gives the lease back if it still is `holder`'s.
+    pub async fn release(
+        &self,
+        stack: &str,
+        what: &str,
+        holder: &str,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.control)
+            .key("pk", s(keys::lease(stack, what)))
+            .update_expression("SET held_until = :now")
+            .condition_expression("holder = :holder")
+            .expression_attribute_values(":holder", s(holder))
+            .expression_attribute_values(":now", n(now.0))
+            .send()
+            .await;
+        let Err(error) = sent else { return Ok(()) };
+        match error.as_service_error() {
+            Some(e) if e.is_conditional_check_failed_exception() => Ok(()),
+            _ => Err(unavailable("UpdateItem", error)),
+        }
+    }
+
     /// Takes a place in a card's budget, keyed by `attempt` so that asking again takes no second one.
     pub async fn reserve_card(
         &self,

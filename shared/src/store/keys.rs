@@ -71,6 +71,11 @@ pub fn cursor(stack: &str, what: &str) -> String {
     format!("cursor#{}#{}", key_part(stack), key_part(what))
 }
 
+/// Who may run alone.
+pub fn lease(stack: &str, what: &str) -> String {
+    format!("lease#{}#{}", key_part(stack), key_part(what))
+}
+
 /// The switch that stops every money call.
 pub fn money_switch(stack: &str) -> String {
     format!("switch#money#{}", key_part(stack))

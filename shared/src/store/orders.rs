@@ -197,6 +197,34 @@ impl Store {
         Ok(keys.iter().filter_map(|i| text_of(i, "pk")).filter_map(|k| OrderKey::parse(k).ok()).collect())
     }
 
+    /// One page of what is due by `now` in one shard, earliest first: keys as stored (one that is no order's is given
+    /// as `Err`), and where to go on.
+    pub async fn due_page(
+        &self,
+        shard: &str,
+        now: UnixTime,
+        limit: i32,
+        after: Option<Item>,
+    ) -> Result<(Vec<Result<OrderKey, String>>, Option<Item>), StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.orders)
+            .index_name("due")
+            .key_condition_expression("due_shard = :shard AND due_at <= :now")
+            .expression_attribute_values(":shard", s(shard))
+            .expression_attribute_values(":now", n(now.0))
+            .limit(limit)
+            .set_exclusive_start_key(after)
+            .send()
+            .await
+            .map_err(|e| unavailable("Query", e))?;
+        let rows = answer.items.unwrap_or_default();
+        let keys = rows.iter().filter_map(|i| text_of(i, "pk"));
+        let keys = keys.map(|k| OrderKey::parse(k).map_err(|_| k.to_owned())).collect();
+        Ok((keys, answer.last_evaluated_key))
+    }
+
     /// One page of a day partition: order keys with their summaries, and the key to go on from.
     pub async fn day_page(
         &self,

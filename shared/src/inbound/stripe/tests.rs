@@ -224,3 +224,9 @@ fn signed_but_unreadable_events_are_parked() {
 fn an_unused_type_is_unused_whatever_its_object_is() {
     assert_eq!(read_value(&event("customer.created", &json!(null))), Reading::Unused);
 }
+
+#[test]
+fn every_listed_type_has_a_queue_and_stripe_takes_the_list_in_one_request() {
+    assert!(LISTED_TYPES.iter().all(|t| route(t).is_some()));
+    assert!(LISTED_TYPES.len() <= 20);
+}

@@ -137,7 +137,12 @@ impl StripeClient {
     /// Events since `from`, newest first, at most 30 days back. No type at all means every type; more than Stripe
     /// takes in one request are filtered here.
     pub fn list_events(&self, from: UnixTime, types: &[&str]) -> Pages<Event> {
-        let form = Created::since(from).on(Form::new());
+        self.list_events_created(Created::since(from), types)
+    }
+
+    /// Events of a window, newest first; else as [`StripeClient::list_events`].
+    pub fn list_events_created(&self, created: Created, types: &[&str]) -> Pages<Event> {
+        let form = created.on(Form::new());
         if types.len() <= EVENT_TYPES {
             return Pages::new(self.clone(), "/v1/events", form.list("types", types.iter().copied()));
         }

@@ -1,0 +1,151 @@
+//! Changed orders: the order system's own listing, as hints to the function that reads orders.
+//!
+//! Invariant: the watermark becomes the first page's `as_of` only after the last page's hints are queued; a listing that
+//! one run cannot end goes on in the next at the page it stood at.
+
+use shared::batch::Deadline;
+use shared::config::CheckoutSource;
+use shared::domain::ids::key_part;
+use shared::domain::time::{Seconds, UnixTime};
+use shared::outbound::checkout::{CheckoutError, OrderRef};
+use shared::queue::{Body, Queue};
+use shared::telemetry::correlation_id;
+
+use crate::cursor::{Cursor, Listing};
+use crate::{Deps, Hints, MARGIN, PartError};
+
+/// A long listing begins a day after the last one.
+const LONG_EVERY: Seconds = Seconds::days(1);
+
+/// What was done about the orders of one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PollReport {
+    /// Orders listed.
+    pub listed: u32,
+    /// Hints queued.
+    pub hinted: u32,
+    /// Handed over earlier at the same version.
+    pub known: u32,
+    /// The listing goes on in the next run.
+    pub more: bool,
+}
+
+/// The hint's event id: the same for the same version of the same order.
+pub(crate) fn event_of(order: &OrderRef) -> String {
+    format!("poll-{}-{}", key_part(&order.id), order.version)
+}
+
+/// Body and correlation id of the hint.
+pub(crate) fn hint_of(source: &str, order: &OrderRef) -> (String, Body) {
+    let event = event_of(order);
+    let corr = correlation_id(&format!("{source}/{event}"));
+    let body = Body::Order {
+        source: source.to_owned(),
+        order_id: order.id.clone(),
+        version: Some(order.version),
+        event,
+        sha256: None,
+    };
+    (corr, body)
+}
+
+/// Hands over the orders that changed since the last run.
+pub(crate) async fn run(
+    deps: &Deps,
+    source: &CheckoutSource,
+    deadline: Deadline,
+    report: &mut PollReport,
+) -> Result<(), PartError> {
+    let name = format!("shop:{}", source.name);
+    let mut cursor = Cursor::open(&deps.engine, name, deps.first_start(), deps.now() + LONG_EVERY).await?;
+    let ended = pages(deps, source, deadline, &mut cursor, report).await;
+    let progress = &mut cursor.progress;
+    progress.seen.trim(progress.watermark - deps.engine.config.sweeper.overlap);
+    cursor.save(&deps.engine).await?;
+    ended
+}
+
+/// The listing under way, or a new one.
+fn listing(deps: &Deps, cursor: &Cursor) -> (Listing, Option<String>) {
+    let (progress, limits) = (&cursor.progress, &deps.engine.config.sweeper);
+    if let Some(listing) = &progress.listing {
+        return (listing.clone(), Some(listing.page.clone()));
+    }
+    let long = deps.now() >= progress.next_long;
+    let overlap = if long { limits.long_overlap } else { limits.overlap };
+    let since = progress.started.max(progress.watermark - overlap);
+    (Listing { since, as_of: UnixTime(0), page: String::new(), long }, None)
+}
+
+async fn pages(
+    deps: &Deps,
+    source: &CheckoutSource,
+    deadline: Deadline,
+    cursor: &mut Cursor,
+    report: &mut PollReport,
+) -> Result<(), PartError> {
+    let client = deps.engine.shop_named(&source.name).await?;
+    let mut hints = Hints::new(deps, deps.engine.config.sweeper.hints_max);
+    let (mut listing, mut page_at) = listing(deps, cursor);
+    loop {
+        let page = match client.list(listing.since, page_at.as_deref()).await {
+            Ok(page) => page,
+            Err(error) => {
+                if page_at.is_some() && forgotten(&error) {
+                    // The order system forgot the page: the next run begins anew at the same watermark.
+                    cursor.progress.listing = None;
+                }
+                return Err(error.into());
+            }
+        };
+        if page_at.is_none() {
+            listing.as_of = page.as_of;
+        }
+        for order in &page.orders {
+            report.listed += 1;
+            let event = event_of(order);
+            if cursor.progress.seen.has(order.updated_at, &event) {
+                report.known += 1;
+                continue;
+            }
+            if hints.spent() {
+                report.more = true;
+                cursor.progress.listing = resume(&listing, page_at);
+                return Ok(());
+            }
+            let (corr, body) = hint_of(&source.name, order);
+            hints.send(Queue::Orders, &corr, body).await?;
+            report.hinted = hints.sent;
+            cursor.progress.seen.add(order.updated_at, &event);
+        }
+        match page.next_cursor {
+            None => break,
+            Some(next) if page_at.as_deref() == Some(&next) => {
+                cursor.progress.listing = None;
+                return Err(PartError::Circle(source.name.clone()));
+            }
+            Some(next) => page_at = Some(next),
+        }
+        cursor.progress.listing = resume(&listing, page_at.clone());
+        if !deadline.allows(MARGIN) {
+            report.more = true;
+            return Ok(());
+        }
+    }
+    let progress = &mut cursor.progress;
+    progress.listing = None;
+    progress.watermark = listing.as_of;
+    if listing.long {
+        progress.next_long = deps.now() + LONG_EVERY;
+    }
+    Ok(())
+}
+
+/// Where the next run goes on; from the first page it begins anew.
+fn resume(listing: &Listing, page_at: Option<String>) -> Option<Listing> {
+    page_at.map(|page| Listing { page, ..listing.clone() })
+}
+
+fn forgotten(error: &CheckoutError) -> bool {
+    matches!(error, CheckoutError::Refused(_) | CheckoutError::NotFound(_))
+}
