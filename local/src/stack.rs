@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use shared::clock::Clock;
 use shared::config::{Config, Resources};
 use shared::domain::ids::{Function, OrderKey};
+use shared::domain::reconcile::Window;
 use shared::domain::time::{Seconds, UnixTime};
 use shared::engine::{Engine, Tokens};
 use shared::lambda::{Deadline, Record, batch_reply, records};
@@ -64,6 +65,17 @@ pub struct Options {
     pub replace: Vec<(String, String)>,
     /// Follow the wall clock instead of starting at `start`.
     pub real_time: bool,
+    /// A bug on purpose, to see that the checks notice.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// Bugs on purpose. They live in the local stack only: no function contains them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Messages to order-updater are swallowed.
+    DropWriteBacks,
+    /// Somebody charges each paid order a second time behind our back.
+    ChargeTwice,
 }
 
 impl Options {
@@ -75,6 +87,7 @@ impl Options {
             seed: 7,
             replace: Vec::new(),
             real_time: false,
+            sabotage: None,
         }
     }
 
@@ -199,6 +212,9 @@ impl Stack {
             .with_mapping(Mapping { timeout: TIMEOUT, ..Mapping::default() });
         let mut stack = Self { clock, aws, sim, shop, config, pump, http, bases, tally, seam, tokens, mode };
         stack.register();
+        if options.sabotage == Some(Sabotage::DropWriteBacks) {
+            stack.pump.register(Queue::OrderUpdates, handler(|_, _| Box::pin(async { Vec::new() })));
+        }
         gateway.open(stack.receiver(), payment_page::Deps::new(stack.engine(Function::PaymentPage)));
         stack.show_timelines();
         listeners.serve(&stack, &gateway);
@@ -329,7 +345,18 @@ impl Stack {
 
     /// One run of the sweeper.
     pub async fn sweep(&self) -> Result<(), Error> {
+        let deps = sweeper::Deps::new(self.engine(Function::Sweeper));
+        let run = sweeper::handle(&deps, Deadline::after(TIMEOUT));
+        crate::pump::CURRENT_FUNCTION.scope(Function::Sweeper, run).await?;
         Ok(())
+    }
+
+    /// One run of the reconciler over the days from `from` to today.
+    pub async fn reconcile(&self, from: UnixTime) -> Result<reconciler::ReconcileReport, Error> {
+        let deps = reconciler::Deps::new(self.engine(Function::Reconciler), &self.aws.sdk_config());
+        let window = Window::parse(&from.date(), &self.clock.now().date())?;
+        let run = reconciler::handle(&deps, window, Deadline::after(TIMEOUT * 10));
+        Ok(crate::pump::CURRENT_FUNCTION.scope(Function::Reconciler, run).await?)
     }
 }
 

@@ -1,0 +1,142 @@
+//! The demo: orders of every kind, each followed to its end over real HTTP, then the books compared.
+//!
+//! Invariant: what must be comes from the simulator's ledger and the shop's own record, never from our tables.
+
+mod audit;
+mod report;
+mod scenarios;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use shared::domain::ids::Function;
+use shared::domain::time::UnixTime;
+
+pub use self::audit::{Expected, audit};
+use crate::stack::{Error, Options as StackOptions, Sabotage, Stack};
+
+/// How to run the demo.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Write what was said to Stripe, and its events, as JSON lines.
+    pub record: Option<PathBuf>,
+    /// A bug on purpose.
+    pub sabotage: Option<Sabotage>,
+    /// Without sockets: for tests.
+    pub in_process: bool,
+}
+
+/// Prints to the terminal: this is what the command is for.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}");
+    let _ = out.flush();
+}
+
+/// Runs everything; `true` if all is as it must be.
+pub async fn run(options: Options) -> bool {
+    match play(&options).await {
+        Ok(problems) if problems.is_empty() => {
+            say("\nEverything is as it must be.");
+            true
+        }
+        Ok(problems) => {
+            say(&format!("\n{} thing(s) are not as they must be:", problems.len()));
+            for problem in problems {
+                say(&format!("  - {problem}"));
+            }
+            false
+        }
+        Err(error) => {
+            say(&format!("\nThe demo broke off: {error}"));
+            false
+        }
+    }
+}
+
+async fn play(options: &Options) -> Result<Vec<String>, Error> {
+    let base = if options.in_process { StackOptions::in_process() } else { StackOptions::sockets() };
+    let stack = Stack::start(StackOptions { sabotage: options.sabotage, ..base }).await?;
+    if options.record.is_some() {
+        stack.tally.record();
+    }
+    let start = stack.clock.now();
+    say(&format!(
+        "Tandem's local stack: shop {}, Stripe {}, webhooks {}\nThe clock starts at {start}.",
+        stack.bases.shop, stack.bases.stripe, stack.bases.webhooks
+    ));
+    let mut expected = Expected::default();
+    let mut problems = Vec::new();
+    let all = scenarios::all();
+    for (i, scenario) in all.iter().enumerate() {
+        say(&format!("\n[{}/{}] {}", i + 1, all.len(), scenario.title));
+        let mut told = scenarios::Story::new(&stack, &mut expected);
+        if let Err(error) = (scenario.play)(&mut told).await {
+            problems.push(format!("{}: {error}", scenario.title));
+        }
+        problems.extend(told.problems.iter().map(|p| format!("{}: {p}", scenario.title)));
+        for order in told.orders.clone() {
+            timeline(&stack, &order).await?;
+        }
+    }
+    if options.sabotage == Some(Sabotage::ChargeTwice) {
+        scenarios::charge_behind_our_back(&stack).await?;
+    }
+    problems.extend(audit(&stack, &expected).await?);
+    problems.extend(books(&stack, start).await?);
+    report::print(&stack, &expected);
+    if let Some(path) = &options.record {
+        record(&stack, path)?;
+    }
+    Ok(problems)
+}
+
+/// The reconciler on clean books finds nothing; with planted discrepancies it finds those and none else.
+async fn books(stack: &Stack, start: UnixTime) -> Result<Vec<String>, Error> {
+    say("\nReconciliation: clean books, then three planted discrepancies");
+    let mut problems = Vec::new();
+    let clean = stack.reconcile(start).await?;
+    for exception in &clean.exceptions {
+        problems.push(format!("reconciliation of clean books: {exception:?}"));
+    }
+    let planted = scenarios::plant(stack).await?;
+    let found = stack.reconcile(start).await?;
+    let mut kinds: Vec<&str> = found.exceptions.iter().map(|e| e.kind.name()).collect();
+    kinds.sort_unstable();
+    say(&format!("  {} orders compared, planted {planted:?}, found {kinds:?}", found.orders));
+    if kinds != planted {
+        problems.push(format!("reconciliation found {kinds:?}, planted were {planted:?}: {:?}", found.exceptions));
+    }
+    stack.settle().await?;
+    let told = stack.shop.record().notices.iter().filter(|n| n.kind.contains("reconciliation")).count();
+    if told == 0 {
+        problems.push("no summary of the reconciliation reached the shop".into());
+    }
+    Ok(problems)
+}
+
+async fn timeline(stack: &Stack, order_id: &str) -> Result<(), Error> {
+    let key = stack.key(order_id)?;
+    let item = stack.engine(Function::Cli).store.load(&key).await?;
+    if let Some(broken) = shared::domain::fact::chain_break(&item.facts, "") {
+        return Err(format!("order {order_id}: the chain of facts breaks at {broken}").into());
+    }
+    say(&format!("  order {order_id}"));
+    for line in shared::domain::explain::timeline(&item.facts) {
+        let by = line.function.split('/').next().unwrap_or_default().to_owned();
+        say(&format!("    {}  {by:<17} {}  ({})", line.at, line.what, line.why));
+    }
+    Ok(())
+}
+
+fn record(stack: &Stack, path: &PathBuf) -> Result<(), Error> {
+    let mut out = std::io::BufWriter::new(std::fs::File::create(path)?);
+    for line in stack.tally.recording() {
+        writeln!(out, "{line}")?;
+    }
+    for event in stack.sim.ledger().events {
+        writeln!(out, "{}", serde_json::json!({ "event": event }))?;
+    }
+    out.flush()?;
+    Ok(())
+}
