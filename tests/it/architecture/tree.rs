@@ -68,9 +68,11 @@ impl Tree {
         let all = packages.iter().flat_map(|package| self.below(package, ".rs"));
         all.filter(move |(path, _)| {
             let stem = path.trim_end_matches(".rs");
-            !tests
-                .iter()
-                .any(|test| stem == test || stem.strip_prefix(test).is_some_and(|rest| rest.starts_with('/')))
+            let apart = path.contains("/tests/") || path.starts_with("tests/");
+            !apart
+                && !tests.iter().any(|test| {
+                    stem == test || stem.strip_prefix(test).is_some_and(|rest| rest.starts_with('/'))
+                })
         })
     }
 
