@@ -1,1 +1,3 @@
-//! Pages in a real browser.
+//! Pages in a real browser: what the test asks of them.
+
+pub mod page;

@@ -102,6 +102,6 @@ fn every_border_is_guarded() {
 
 #[test]
 fn comments_and_tests_are_not_code() {
-    let text = "//! Reads `std::env::var`.\nfn f() {} // x.unwrap()\nlet url = \"https://x\";\n#[cfg(test)]\nmod tests { y.unwrap(); }\n";
+    let text = "//! Reads `std::env::var`.\nfn f() {} // x.unwrap()\nlet url = \"https://x\";\n#[cfg(test)]\nmod tests {\n y.unwrap(); }\n";
     assert_eq!(tree::code(text), "\nfn f() {} \nlet url = \"https://x\";\n");
 }

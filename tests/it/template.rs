@@ -42,6 +42,35 @@ fn every_rule_fires_on_a_planted_breach() {
 }
 
 #[test]
+fn roles_name_the_secrets_of_the_configuration() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../tandem.toml")).unwrap();
+    let configuration: toml::Table = toml::from_str(&text).unwrap();
+    let mut wanted = BTreeSet::new();
+    for source in configuration["sources"].as_table().unwrap().values() {
+        wanted.extend(source.get("api_key").into_iter().filter_map(|name| name.as_str().map(str::to_owned)));
+        wanted.extend(
+            source["webhook_secrets"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|name| name.as_str().map(str::to_owned)),
+        );
+        let keys = source.get("api_keys").and_then(toml::Value::as_table).into_iter().flatten();
+        // The default is for the operator's command, which runs with the operator's own rights.
+        wanted.extend(
+            keys.filter(|(function, _)| *function != "default")
+                .filter_map(|(_, name)| name.as_str().map(str::to_owned)),
+        );
+    }
+    wanted.extend(configuration["notices"]["secret"].as_str().map(str::to_owned));
+    assert_eq!(
+        rules::secrets(&source::template().unwrap()),
+        wanted,
+        "roles name other secrets than tandem.toml"
+    );
+}
+
+#[test]
 fn the_template_reads_cloudformations_short_forms() {
     let read =
         source::read("a: !GetAtt B.Arn\nb: !If [C, !Ref D, !Sub \"${E}\"]\nc: [1, true, \"01\"]\n").unwrap();

@@ -194,7 +194,13 @@ fn modules_are_named_after_themselves(tree: &Tree, breach: &mut Breach<'_>) {
 }
 
 fn nothing_is_unsafe(tree: &Tree, breach: &mut Breach<'_>) {
-    forbid(tree, &["functions/", "shared/", "cli/", "local/"], &["unsafe"], |_| false, breach);
+    forbid(
+        tree,
+        &["functions/", "shared/", "cli/", "local/"],
+        &["unsafe fn", "unsafe {", "unsafe impl", "unsafe extern"],
+        |_| false,
+        breach,
+    );
 }
 
 fn every_function_has_events(tree: &Tree, breach: &mut Breach<'_>) {

@@ -43,7 +43,7 @@ impl Tree {
     pub(super) fn append(&mut self, path: &str, text: &str) {
         let file = self.0.entry(path.to_owned()).or_default();
         // Before the tests, which end a file and are no code.
-        let end = file.find(TESTS).unwrap_or(file.len());
+        let end = tests_begin(file);
         file.insert_str(end, text);
     }
 
@@ -64,8 +64,33 @@ impl Tree {
 
     /// Rust sources of these packages that are not tests.
     pub(super) fn sources<'a>(&'a self, packages: &'a [&'a str]) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let tests = self.test_modules();
         let all = packages.iter().flat_map(|package| self.below(package, ".rs"));
-        all.filter(|(path, _)| !path.contains("/tests/") && !path.ends_with("/tests.rs"))
+        all.filter(move |(path, _)| {
+            let stem = path.trim_end_matches(".rs");
+            let apart = path.contains("/tests/") || path.starts_with("tests/");
+            !apart
+                && !tests.iter().any(|test| {
+                    stem == test || stem.strip_prefix(test).is_some_and(|rest| rest.starts_with('/'))
+                })
+        })
+    }
+
+    /// Modules in files of their own that exist for tests only, as paths without their ending.
+    fn test_modules(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (path, text) in self.below("", ".rs") {
+            let stem = path.trim_end_matches(".rs");
+            // `lib.rs` and `main.rs` own their folder, any other file the folder of its own name.
+            let folder = stem.strip_suffix("/lib").or_else(|| stem.strip_suffix("/main")).unwrap_or(stem);
+            for after in text.split("#[cfg(test)]").skip(1) {
+                let item =
+                    after.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+                let name = item.and_then(|item| item.strip_suffix(';')?.split("mod ").nth(1));
+                found.extend(name.map(|name| format!("{folder}/{name}")));
+            }
+        }
+        found
     }
 
     /// The functions' folders.
@@ -75,11 +100,17 @@ impl Tree {
     }
 }
 
-const TESTS: &str = "#[cfg(test)]\nmod tests";
+/// Where the tests at the end of a file begin: the first module for tests that is written out.
+fn tests_begin(text: &str) -> usize {
+    let marks = text.match_indices("#[cfg(test)]\nmod ");
+    let mut inline =
+        marks.filter(|(at, _)| text[*at..].lines().nth(1).is_some_and(|line| line.ends_with('{')));
+    inline.next().map_or(text.len(), |(at, _)| at)
+}
 
 /// A source without its comments and without the tests that end it.
 pub(super) fn code(text: &str) -> String {
-    let end = text.find(TESTS).unwrap_or(text.len());
+    let end = tests_begin(text);
     let mut code = String::with_capacity(end);
     for line in text[..end].lines() {
         // `//` inside a string follows a colon or a quote, a comment follows a space or nothing.

@@ -110,7 +110,7 @@ pub(super) const BREACHES: &[Planted] = &[
             t,
             "SweeperRole",
             "ssm:GetParameter",
-            json!({"Fn::Sub": "parameter/tandem/${AWS::StackName}/stripe-webhook"}),
+            json!({"Fn::Sub": "parameter/tandem/${AWS::StackName}/stripe-webhook-secret"}),
         );
     }),
     ("names follow permissions", |t| {

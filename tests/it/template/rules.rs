@@ -4,6 +4,7 @@ mod permissions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(super) use permissions::secrets;
 use permissions::{conditions, exact_permissions, names_follow_permissions, own_secrets, readers_only_read};
 use serde_json::{Value, json};
 use shared::queue::Queue;

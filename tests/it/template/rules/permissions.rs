@@ -86,6 +86,11 @@ pub(super) fn conditions(t: &Value, breach: &mut Breach<'_>) {
     }
 }
 
+/// Names of the secrets that any function reads.
+pub(in crate::template) fn secrets(t: &Value) -> BTreeSet<String> {
+    FUNCTIONS.iter().flat_map(|(name, _)| secrets_of(role_of(t, name), "ssm:GetParameter")).collect()
+}
+
 /// Names of the secrets a role reads, by store.
 fn secrets_of(role: &Value, action: &str) -> BTreeSet<String> {
     let reads = statements(role).into_iter().filter(|s| list(&s["Action"]).contains(&&Value::from(action)));
