@@ -1,5 +1,8 @@
 //! Stories through the real handlers, and the rules of the house.
 
 mod architecture;
+mod far_side;
+mod reconciler;
 mod story;
+mod sweeper;
 mod template;
