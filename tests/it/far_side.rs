@@ -148,7 +148,11 @@ impl Stack {
         };
         let mut config = Config::parse(TANDEM_TOML, &overrides).unwrap();
         config.resources = aws.provision("demo").await.unwrap();
-        aws.ssm().put_secret("/tandem/demo/stripe-key", &["sk", "test", "local-is-not-a-secret"].join("_"), START);
+        aws.ssm().put_secret(
+            "/tandem/demo/stripe-key",
+            &["sk", "test", "local-is-not-a-secret"].join("_"),
+            START,
+        );
         aws.ssm().put_secret("/tandem/demo/shop-api-key", "a-token-for-tests", START);
         change(&mut config);
         let far = FarSide::default();

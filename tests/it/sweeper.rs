@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::domain::fact::What;
+use shared::domain::fact::{Terms, What};
 use shared::domain::ids::Function;
+use shared::domain::plan::{Do, plan};
 use shared::domain::time::{Seconds, UnixTime};
+use shared::engine::{Draft, Trigger};
 use shared::queue::{Body, Queue};
+use shared::store::orders::Committed;
 use sweeper::{Deps, SweepError, SweepReport, handle, import_since};
 
 use super::far_side::{START, Stack, charge_seen, deadline, seen};
 
 async fn sweep(stack: &Stack) -> SweepReport {
+    stack.held().as_of = stack.now().0;
     handle(&Deps::new(stack.engine(Function::Sweeper)), deadline()).await.unwrap()
 }
 
@@ -150,9 +154,8 @@ async fn once_a_day_three_days_are_looked_at_again() {
     let at = START + Seconds::hours(1);
     let late = event("evt_late", "payment_intent.succeeded", at, &intent("pi_1", true));
     stack.held().stripe.insert("events", vec![late]);
-    let order = stack.order("7", 500, "awaiting_payment");
+    stack.order("7", 500, "awaiting_payment");
     stack.held().orders.get_mut("7").unwrap()["updated_at"] = (START.0 + 60).into();
-    let _ = order;
     pass(5).await;
     assert_eq!(sweep(&stack).await.hints(), 0);
     pass(2 * 60).await;
@@ -169,7 +172,6 @@ async fn a_changed_order_is_handed_over_once_per_version() {
     pass(1).await;
     stack.order("1", 1_000, "awaiting_payment");
     pass(4).await;
-    stack.held().as_of = stack.now().0;
     assert_eq!(sweep(&stack).await.polls["shop"].hinted, 1);
     let sent = stack.drain(Queue::Orders).await;
     assert!(
@@ -249,25 +251,38 @@ async fn an_import_is_a_dry_run_unless_applied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_with_nothing_ready_is_only_corrected() {
+async fn an_order_with_nothing_ready_any_more_is_only_corrected() {
     let stack = Stack::start(|_| {}).await;
-    let order = stack.order("1", 1_000, "awaiting_payment");
-    let key = stack.commit("1", vec![seen(&order)]).await;
+    let order = stack.order("1", 1_000, "paid");
+    let key = stack.commit("1", vec![seen(&order), charge_seen("ch_1", 1_000, stack.now())]).await;
     let engine = stack.engine(Function::Cli);
-    // Paid and told: nothing is left to do, but the item still says that it is due.
-    stack.commit("1", vec![charge_seen("ch_1", 1_000, stack.now())]).await;
-    let version = engine.store.load(&key).await.unwrap().state().view_version;
-    stack.commit("1", vec![What::ViewTold { version }]).await;
-    let settled = engine.store.load(&key).await.unwrap();
-    let due = settled.due_at;
-    pass(60 * 24 * 40).await;
-    let report = sweep(&stack).await;
-    let after = engine.store.load(&key).await.unwrap();
-    if due.is_none() {
-        assert_eq!((report.due.looked, after.rev), (0, settled.rev));
-    } else {
-        assert_eq!(after.facts.len(), settled.facts.len());
+    let item = engine.store.load(&key).await.unwrap();
+    let version = item.state().view_version;
+    // Told and noticed; the item says that it is due all the same.
+    let trigger = Trigger { corr: "c0ffee".into(), event: None, deadline: deadline() };
+    let mut draft = Draft::new(&engine, &item, item.state(), &trigger);
+    draft.add(What::ViewTold { version }, "planted");
+    loop {
+        let planned = plan(&draft.state, &engine.config.policy, stack.now());
+        let notice = planned.into_iter().find_map(|a| match a.what {
+            Do::Effect { terms: Terms::Notice { key, .. }, .. } => Some(key),
+            _ => None,
+        });
+        let Some(key) = notice else { break };
+        draft.add(What::Noticed { key }, "planted");
     }
+    draft.records();
+    let mut change = draft.change().unwrap();
+    change.due_at = Some(stack.now());
+    assert!(matches!(engine.store.commit(&item, change).await.unwrap(), Committed::Yes(_)));
+    let before = engine.store.load(&key).await.unwrap();
+    pass(5).await;
+    let report = sweep(&stack).await;
+    assert_eq!((report.due.looked, report.due.corrected, report.due.woken), (1, 1, 0), "{before:#?}");
+    let after = engine.store.load(&key).await.unwrap();
+    assert_eq!(after.facts, before.facts);
+    assert!(after.due_at.is_none_or(|due| due > stack.now()));
+    assert_eq!(sweep(&stack).await.due.looked, 0);
 }
 
 #[test]
