@@ -2,5 +2,9 @@
 
 mod architecture;
 mod demo;
+mod far_side;
+mod operator;
+mod reconciler;
 mod story;
+mod sweeper;
 mod template;

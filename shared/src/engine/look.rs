@@ -78,7 +78,8 @@ impl Engine {
     pub fn wants_method(&self, state: &State, order: &Order) -> bool {
         order.collection == Collection::Automatic
             && state.live_attempt().is_none()
-            && state.due(self.clock.now()) > 0
+            // By the order just read: it may not be in the state yet.
+            && order.total > state.captured()
     }
 
     /// An intent with its newest charge; a link for one seen first.
