@@ -1,2 +1,205 @@
-//! The command `tandem`.
-fn main() {}
+//! The command `tandem`: the demo, the local stack, the simulator by itself, and the operator's verbs.
+//!
+//! Invariant: an operator's verb adds facts or messages and nothing else; no verb calls Stripe.
+
+mod aws;
+mod output;
+mod verbs;
+mod world;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::output::Failure;
+use crate::world::WorldArgs;
+
+/// Keeps an order system and Stripe in step. Without a command: the demo.
+#[derive(Parser)]
+#[command(name = "tandem", version)]
+struct Cli {
+    #[command(flatten)]
+    world: WorldArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the whole chain on a local stack and check it against the simulator's ledger.
+    Demo {
+        /// Write every request sent to Stripe into this file, one JSON object per line.
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
+    },
+    /// Keep the local stack up and print its addresses.
+    Serve {
+        /// Print the addresses as one line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the Stripe simulator by itself, for anybody's tests.
+    Stripe {
+        /// Port on loopback; 0 takes a free one.
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+        /// Where webhooks go; may be given more than once.
+        #[arg(long, value_name = "URL")]
+        forward_to: Vec<String>,
+        /// Print how to reach it as one line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Every fact, decision and reason of an order, in words.
+    Explain {
+        /// The order's full key, or SHOP/ORDERID.
+        order: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Cases that are left to people.
+    #[command(subcommand)]
+    Case(CaseCommand),
+    /// Ask for a refund of part or all of an order.
+    Refund {
+        /// The order's full key, or SHOP/ORDERID.
+        order: String,
+        /// In the order's currency, for example 12.50.
+        amount: String,
+        /// Why, for the record.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        by: By,
+        /// Ask although the same amount was asked for just before.
+        #[arg(long)]
+        again: bool,
+    },
+    /// Move messages from a dead letter queue back to its work queue.
+    Redrive {
+        /// orders, payments, refunds, failures, order-updates or notifications.
+        queue: String,
+        /// At most this many.
+        #[arg(long, default_value_t = 1_000, value_name = "N")]
+        max: u32,
+    },
+    /// Bring in orders from before the stack was deployed. Changes nothing without --apply.
+    Import {
+        /// Orders changed since then: 2026-11-01 or 2026-11-01T12:00:00Z.
+        #[arg(long, value_name = "DATE")]
+        since: String,
+        /// Queue a hint for every order found.
+        #[arg(long)]
+        apply: bool,
+    },
+    /// The stack's secrets.
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
+    /// The switch that stops every money call.
+    #[command(subcommand)]
+    Money(MoneyCommand),
+    /// Check tandem.toml and the environment; lists every mistake.
+    Check,
+}
+
+#[derive(Subcommand)]
+enum CaseCommand {
+    /// Open cases, oldest first.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One case, or every case of an order.
+    Show {
+        /// The order's full key, or SHOP/ORDERID.
+        order: String,
+        /// The case's id.
+        case: Option<String>,
+    },
+    /// Do what the case proposes.
+    Approve(Decide),
+    /// Leave it, and close the case.
+    Deny(Decide),
+}
+
+#[derive(Args)]
+struct Decide {
+    /// The order's full key, or SHOP/ORDERID.
+    order: String,
+    /// The case's id.
+    case: String,
+    #[command(flatten)]
+    by: By,
+}
+
+#[derive(Args)]
+struct By {
+    /// Who decides: stored with the decision.
+    #[arg(long, value_name = "NAME")]
+    by: String,
+}
+
+#[derive(Subcommand)]
+enum SecretsCommand {
+    /// Store a secret. The value is read from standard input, never from the command line.
+    Put {
+        /// The name that tandem.toml uses.
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum MoneyCommand {
+    /// Let money calls through again.
+    On(By),
+    /// Stop every money call at once.
+    Off(By),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli).await {
+        Ok(code) => code,
+        Err(failure) => {
+            output::complain(&failure.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let world = &cli.world;
+    match cli.command.unwrap_or(Command::Demo { record: None }) {
+        Command::Demo { record } => {
+            let good = local::demo::run(local::demo::Options { record }).await;
+            return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Serve { json } => local::serve::run(json).await?,
+        Command::Stripe { port, forward_to, json } => verbs::stripe(port, forward_to, json).await?,
+        Command::Check => return verbs::check(world),
+        Command::Explain { order, json } => verbs::explain(world, &order, json).await?,
+        Command::Case(CaseCommand::List { json }) => verbs::case_list(world, json).await?,
+        Command::Case(CaseCommand::Show { order, case }) => {
+            verbs::case_show(world, &order, case.as_deref()).await?;
+        }
+        Command::Case(CaseCommand::Approve(d)) => {
+            verbs::decide(world, &d.order, &d.case, true, &d.by.by).await?;
+        }
+        Command::Case(CaseCommand::Deny(d)) => {
+            verbs::decide(world, &d.order, &d.case, false, &d.by.by).await?;
+        }
+        Command::Refund { order, amount, reason, by, again } => {
+            verbs::refund(world, &order, &amount, &reason, &by.by, again).await?;
+        }
+        Command::Redrive { queue, max } => verbs::redrive(world, &queue, max).await?,
+        Command::Import { since, apply } => verbs::import(world, &since, apply).await?,
+        Command::Secrets(SecretsCommand::Put { name }) => verbs::secrets_put(world, &name).await?,
+        Command::Money(MoneyCommand::On(by)) => verbs::money(world, true, &by.by).await?,
+        Command::Money(MoneyCommand::Off(by)) => verbs::money(world, false, &by.by).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -4,6 +4,7 @@ pub mod aws;
 pub mod demo;
 pub mod http_server;
 pub mod pump;
+pub mod serve;
 pub mod shop;
 pub mod stack;
 pub mod stripe;

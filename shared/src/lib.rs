@@ -18,6 +18,7 @@ pub mod engine;
 pub mod error;
 pub mod inbound;
 pub mod lambda;
+pub mod operator;
 pub mod outbound;
 pub mod queue;
 pub mod secrets;

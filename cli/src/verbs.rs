@@ -1,0 +1,7 @@
+//! The verbs: each opens the stack, asks the common crate, and prints what came of it.
+
+mod orders;
+mod stack;
+
+pub(crate) use self::orders::{case_list, case_show, decide, explain, refund};
+pub(crate) use self::stack::{check, import, money, redrive, secrets_put, stripe};

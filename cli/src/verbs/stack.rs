@@ -1,0 +1,113 @@
+//! Verbs over the stack as a whole, and the simulator by itself.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use local::stripe::{AloneOptions, Started, run_alone};
+use secrecy::SecretString;
+use shared::config::{Config, TANDEM_TOML};
+use shared::outbound::http::ReqwestHttp;
+use shared::queue::Queue;
+
+use crate::output::{Failure, complain, say};
+use crate::world::WorldArgs;
+
+/// Longest secret read from standard input.
+const SECRET_BYTES_MAX: u64 = 8_192;
+/// The simulator's ids are made from this: the same calls give the same ids.
+const SEED: u64 = 1;
+
+/// The simulator alone, until it is interrupted.
+pub(crate) async fn stripe(port: u16, forward_to: Vec<String>, json: bool) -> Result<(), Failure> {
+    let http = Arc::new(ReqwestHttp::new()?);
+    let options = AloneOptions { port, forward_to, seed: SEED };
+    let tell = |started: &Started| {
+        say(&if json { started.json() } else { started.text() });
+    };
+    tokio::select! {
+        served = run_alone(options, http, tell) => Ok(served?),
+        stopped = tokio::signal::ctrl_c() => Ok(stopped?),
+    }
+}
+
+/// Every mistake of tandem.toml and the environment.
+pub(crate) fn check(world: &WorldArgs) -> Result<ExitCode, Failure> {
+    match Config::parse(TANDEM_TOML, &*world.overrides()?) {
+        Ok(config) => {
+            let sources: Vec<&str> = config.sources.keys().map(String::as_str).collect();
+            let mode = if config.test_only() { "test mode" } else { "LIVE MODE" };
+            say(&format!(
+                "tandem.toml is right: stack {}, sources {}, {mode}, policy {}",
+                config.stack,
+                sources.join(", "),
+                config.policy_hash
+            ));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(errors) => {
+            complain(&errors.to_string());
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Dead letters back to work.
+pub(crate) async fn redrive(args: &WorldArgs, queue: &str, most: u32) -> Result<(), Failure> {
+    let names = || Queue::ALL.map(Queue::name).join(", ");
+    let wanted = queue.strip_suffix("-dead").unwrap_or(queue);
+    let queue = Queue::ALL.into_iter().find(|q| q.name() == wanted);
+    let queue = queue.ok_or_else(|| format!("no queue {wanted:?}; the queues are {}", names()))?;
+    let world = args.open().await?;
+    let sqs = shared::aws::sqs(&world.sdk);
+    let done = shared::operator::redrive(&sqs, &world.engine.config.resources, queue, most).await?;
+    say(&format!("{}: {} sent back to work", queue.name(), done.moved));
+    if done.kept > 0 {
+        say(&format!("{} of them could not be deleted and may be sent once more: harmless", done.kept));
+    }
+    match done.stopped {
+        Some(why) => Err(why.into()),
+        None if !done.emptied => {
+            say("more may be left: run it again");
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Older orders.
+pub(crate) async fn import(args: &WorldArgs, since: &str, apply: bool) -> Result<(), Failure> {
+    let _ = (args, since, apply);
+    Err("this build cannot import yet".into())
+}
+
+/// One secret, from standard input.
+pub(crate) async fn secrets_put(args: &WorldArgs, name: &str) -> Result<(), Failure> {
+    let world = args.open().await?;
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        return Err(format!(
+            "the value comes from standard input, so that it is neither shown nor kept by the shell: \
+             tandem secrets put {name} < FILE"
+        )
+        .into());
+    }
+    let mut text = String::new();
+    input.lock().take(SECRET_BYTES_MAX).read_to_string(&mut text)?;
+    world.engine.secrets.put(name, &SecretString::from(text)).await?;
+    say(&format!("{name} is stored"));
+    Ok(())
+}
+
+/// The money switch.
+pub(crate) async fn money(args: &WorldArgs, on: bool, name: &str) -> Result<(), Failure> {
+    let world = args.open().await?;
+    let by = world.by(name).await?;
+    shared::operator::set_money(&world.engine, on, &by).await?;
+    say(if on {
+        "money calls go through again"
+    } else {
+        "every money call waits from now on; `tandem money on --by NAME` lets them through"
+    });
+    Ok(())
+}
