@@ -175,7 +175,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let world = &cli.world;
     match cli.command.unwrap_or(Command::Demo { record: None }) {
         Command::Demo { record } => {
-            let good = local::demo::run(local::demo::Options { record }).await;
+            let good = local::demo::run(local::demo::Options { record, ..Default::default() }).await;
             return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Serve { json } => local::serve::run(json).await?,

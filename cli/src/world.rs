@@ -175,7 +175,9 @@ fn names_of(value: &Value) -> BTreeMap<String, String> {
     let pairs: Vec<(String, String)> = match value {
         Value::Array(outputs) => outputs
             .iter()
-            .filter_map(|o| Some((o["OutputKey"].as_str()?.to_owned(), o["OutputValue"].as_str()?.to_owned())))
+            .filter_map(|o| {
+                Some((o["OutputKey"].as_str()?.to_owned(), o["OutputValue"].as_str()?.to_owned()))
+            })
             .collect(),
         Value::Object(all) => match all.get("resources") {
             Some(inner) => return names_of(inner),

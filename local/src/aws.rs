@@ -160,6 +160,14 @@ impl EmbeddedAws {
         &self.0.ssm
     }
 
+    /// Answers a request that came over a port. DynamoDB, SQS and SSM only: their requests name the operation.
+    pub async fn handle(&self, request: http::Request<Bytes>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let label = label_of(&parts);
+        self.0.counts.count(&label);
+        self.route(&label, parts, body).await
+    }
+
     async fn dispatch(&self, request: SdkRequest) -> Result<Answer, ConnectorError> {
         let request = request.try_into_http1x().map_err(|e| ConnectorError::user(e.into()))?;
         let (parts, body) = request.into_parts();

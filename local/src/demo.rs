@@ -107,7 +107,10 @@ async fn books(stack: &Stack, start: UnixTime) -> Result<Vec<String>, Error> {
     kinds.sort_unstable();
     say(&format!("  {} orders compared, planted {planted:?}, found {kinds:?}", found.orders));
     if kinds != planted {
-        problems.push(format!("reconciliation found {kinds:?}, planted were {planted:?}: {:?}", found.exceptions));
+        problems.push(format!(
+            "reconciliation found {kinds:?}, planted were {planted:?}: {:?}",
+            found.exceptions
+        ));
     }
     stack.settle().await?;
     let told = stack.shop.record().notices.iter().filter(|n| n.kind.contains("reconciliation")).count();

@@ -8,7 +8,7 @@ mod hand;
 
 use std::time::Duration;
 
-pub use self::dead::{Redriven, RedriveError, redrive};
+pub use self::dead::{RedriveError, Redriven, redrive};
 use self::hand::{Deciding, Wish};
 use crate::batch::Deadline;
 use crate::domain::fact::Decision;
@@ -85,7 +85,9 @@ pub enum Refusal {
     #[error("a refund must be more than 0, not {0}")]
     NotPositive(Money),
     /// More than what is left.
-    #[error("{asked} is more than the order still holds: {left} was taken and neither returned nor asked for")]
+    #[error(
+        "{asked} is more than the order still holds: {left} was taken and neither returned nor asked for"
+    )]
     TooMuch {
         /// As asked.
         asked: Money,

@@ -3,7 +3,6 @@
 mod architecture;
 mod demo;
 mod far_side;
-mod operator;
 mod reconciler;
 mod story;
 mod sweeper;

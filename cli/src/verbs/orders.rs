@@ -39,8 +39,7 @@ pub(crate) async fn explain(args: &WorldArgs, order: &str, json: bool) -> Result
     }
     let config = &world.engine.config;
     let now = world.engine.clock.now();
-    let told =
-        explain::explain(&key, &item.facts, &item.claims, &config.policy, &config.policy_hash, now);
+    let told = explain::explain(&key, &item.facts, &item.claims, &config.policy, &config.policy_hash, now);
     say(&if json { serde_json::to_string_pretty(&told)? } else { told.text(WIDTH) });
     Ok(())
 }
@@ -87,7 +86,10 @@ pub(crate) async fn case_list(args: &WorldArgs, json: bool) -> Result<(), Failur
         say(&told(key.as_str(), id, case));
     }
     for (at, p) in &parked {
-        say(&format!("{at}  parked  {} from {}: {} ({} bytes, {})", p.id, p.source, p.reason, p.size, p.sha256));
+        say(&format!(
+            "{at}  parked  {} from {}: {} ({} bytes, {})",
+            p.id, p.source, p.reason, p.size, p.sha256
+        ));
     }
     say(&format!("{} open, {} parked", cases.len(), parked.len()));
     Ok(())
@@ -110,7 +112,9 @@ pub(crate) async fn case_show(args: &WorldArgs, order: &str, case: Option<&str>)
     let (key, state) = state(&world, order).await?;
     let shown: Vec<_> = state.cases.iter().filter(|(id, _)| case.is_none_or(|c| c == id.as_str())).collect();
     if shown.is_empty() {
-        return Err(case.map_or_else(|| format!("{key} has no case"), |c| format!("{key} has no case {c:?}")).into());
+        return Err(case
+            .map_or_else(|| format!("{key} has no case"), |c| format!("{key} has no case {c:?}"))
+            .into());
     }
     for (id, case) in shown {
         say(&told(key.as_str(), id, case));

@@ -27,7 +27,9 @@ pub(super) fn print(stack: &Stack, expected: &Expected) {
     say("\nmoney at Stripe   in            out           fees");
     for (code, money) in &stack.sim.ledger().money {
         let Ok(currency) = shared::domain::money::Currency::parse(code) else { continue };
-        let show = |amount| Money::from_stripe(amount, currency).map_or_else(|_| amount.to_string(), |m| m.to_string());
+        let show = |amount| {
+            Money::from_stripe(amount, currency).map_or_else(|_| amount.to_string(), |m| m.to_string())
+        };
         say(&format!(
             "{code:<17} {:<13} {:<13} {}",
             show(money.captured),

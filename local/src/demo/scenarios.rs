@@ -77,8 +77,7 @@ impl<'a> Story<'a> {
     async fn pay(&mut self, id: &str, card: &str) -> Result<(), Error> {
         let said = self.stack.pay(id, card).await?;
         self.check(matches!(said, Paid::Returned(_)), "the buyer returns to the shop after paying");
-        self.stack.settle().await
-            .map(|_| ())
+        self.stack.settle().await.map(|_| ())
     }
 
     fn check(&mut self, holds: bool, must: &str) {
@@ -109,7 +108,8 @@ impl<'a> Story<'a> {
         self.pay(&id, GOOD).await?;
         self.ends(&id, S::Paid, 1000, 0);
         let ledger = self.stack.sim.ledger();
-        let saved = ledger.payment_methods.iter().rev().find(|m| m.customer.is_some()).ok_or("no card was saved")?;
+        let saved =
+            ledger.payment_methods.iter().rev().find(|m| m.customer.is_some()).ok_or("no card was saved")?;
         Ok(saved.id.clone())
     }
 
@@ -221,7 +221,8 @@ async fn buyer_against_timer(story: &mut Story<'_>) -> Result<(), Error> {
     story.stack.advance(Seconds(wait.0 - 1), None).await?;
     story.stack.jump(Seconds(1)).await?;
     // The timer's message and the buyer's button, at the same moment.
-    let (worked, pressed) = tokio::join!(story.stack.pump.run_until_idle(500), story.stack.press_button(&link));
+    let (worked, pressed) =
+        tokio::join!(story.stack.pump.run_until_idle(500), story.stack.press_button(&link));
     story.check(!worked.gave_up, "the queues come to rest");
     if let Ok(session) = pressed? {
         let said = story.stack.pay_session(&session, GOOD).await?;
@@ -303,7 +304,8 @@ pub(super) async fn plant(stack: &Stack) -> Result<Vec<&'static str>, Error> {
     stack.sim.add_webhook_rule(WebhookRule { lose: true, ..WebhookRule::on("*") });
     let ledger = stack.sim.ledger();
     let key = stack.key("1001")?;
-    let charge = ledger.captured_for(key.as_str()).next().map(|c| c.id.clone()).ok_or("no charge to refund")?;
+    let charge =
+        ledger.captured_for(key.as_str()).next().map(|c| c.id.clone()).ok_or("no charge to refund")?;
     stack.sim.refund(&charge, Some(250))?;
     charge_again(stack, &stack.key("1002")?, 2000).await?;
     // The shop's record of a payment is edited by hand.

@@ -110,9 +110,10 @@ fn refundable(key: &OrderKey, state: &State, amount: &str) -> Result<Money, Refu
 
 /// A command that was repeated because its answer was slow must not give back twice.
 fn not_just_asked(state: &State, amount: Money, now: UnixTime) -> Result<(), Refusal> {
-    let before = state.requests.values().find(|r| {
-        r.origin == Origin::Operator && r.amount == amount.minor && now - r.at < REPEAT_WINDOW
-    });
+    let before = state
+        .requests
+        .values()
+        .find(|r| r.origin == Origin::Operator && r.amount == amount.minor && now - r.at < REPEAT_WINDOW);
     match before {
         Some(request) => Err(Refusal::Repeated { amount, at: request.at, request: request.id.clone() }),
         None => Ok(()),
