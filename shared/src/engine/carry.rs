@@ -166,7 +166,7 @@ impl Engine {
         if error.is_auth() {
             self.forget_key(item).await;
         }
-        let waits = error.is_auth() || error.is_rate_limited() || matches!(error.status(), None);
+        let waits = error.is_auth() || error.is_rate_limited() || error.status().is_none();
         match error.effect() {
             Effect::Unknown => later(true, error.is_server_error() || error.is_idempotency_mismatch()),
             Effect::SurelyNotDone if waits => later(claim.unknown_since.is_some(), false),
