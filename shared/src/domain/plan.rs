@@ -11,11 +11,13 @@ mod refunds;
 mod tell;
 
 pub use self::reason::Reason;
-use super::fact::{CaseKind, Terms, What};
+use std::collections::BTreeSet;
+
+use super::fact::{CaseKind, Decision, Terms, What};
 use super::ids::Function;
 use super::money::Currency;
 use super::policy::Policy;
-use super::state::State;
+use super::state::{Claim, State, refused_case};
 use super::time::{Seconds, UnixTime};
 
 /// One thing to do, by one function, not before `at`.
@@ -121,7 +123,12 @@ struct Draft<'a> {
     policy: &'a Policy,
     now: UnixTime,
     actions: Vec<Action>,
+    /// Cases about refused effects that are still wanted.
+    refused: BTreeSet<String>,
 }
+
+/// A buyer's page that nobody made in this time is made by the creator: the page's function may have died.
+const PAGE_HAS: Seconds = Seconds::minutes(2);
 
 impl Draft<'_> {
     fn push(&mut self, owner: Function, at: UnixTime, reason: Reason, what: Do) {
@@ -132,11 +139,42 @@ impl Draft<'_> {
         self.actions.push(Action { owner: None, at: self.now, reason, what: Do::Record(Box::new(what)) });
     }
 
-    /// Plans an effect unless it is claimed already.
+    /// Plans an effect unless it is claimed already. One that Stripe refused is a person's: the object did not change
+    /// since, so asking again would be refused again.
     fn effect(&mut self, owner: Function, at: UnixTime, reason: Reason, effect: String, terms: Terms) {
-        if !self.state.claims.contains_key(&effect) {
-            self.push(owner, at, reason, Do::Effect { effect, terms });
+        if self.state.claims.contains_key(&effect) {
+            return;
         }
+        if let Some(refusal) = self.state.refusals.get(&effect).filter(|_| at <= self.now) {
+            let case = refused_case(&effect, refusal);
+            let text = format!(
+                "Stripe refused {effect}: {}; mend it in Stripe's dashboard, or approve to try again",
+                refusal.code
+            );
+            let kind =
+                if effect.starts_with("capture") { CaseKind::Uncaptured } else { CaseKind::Contradiction };
+            self.refused.insert(case.clone());
+            self.case(case.clone(), kind, text);
+            if self.state.decision(&case) != Some(Decision::Approve) {
+                return;
+            }
+        }
+        let at = self.after_roll(&effect, at);
+        self.push(owner, at, reason, Do::Effect { effect, terms });
+    }
+
+    /// Each rolled key in a row doubles the wait for the next, from a minute to six hours: an outage of days must not
+    /// fill the order with facts.
+    fn after_roll(&self, effect: &str, at: UnixTime) -> UnixTime {
+        let Some((count, when)) = self.state.rolls.get(effect) else { return at };
+        at.max(*when + Seconds((30_i64 << (*count).min(10)).min(21_600)))
+    }
+
+    /// What a waiting buyer asked for: the page's own, and after a while the creator's.
+    fn for_buyer(&mut self, at: UnixTime, reason: Reason, what: Do) {
+        let asked = self.state.buyer_asked.map_or(self.now, |(_, when)| when);
+        self.push(Function::PaymentPage, at, reason, what.clone());
+        self.push(Function::PaymentCreator, at.max(asked + PAGE_HAS), reason, what);
     }
 
     /// Opens a case once.
@@ -156,7 +194,7 @@ impl Draft<'_> {
 
 /// What is to be done about an order, and why.
 pub fn plan(state: &State, policy: &Policy, now: UnixTime) -> Vec<Action> {
-    let mut draft = Draft { state, policy, now, actions: Vec::new() };
+    let mut draft = Draft { state, policy, now, actions: Vec::new(), refused: BTreeSet::new() };
     draft.settle();
     if state.facts == 0 {
         return draft.actions;
@@ -164,6 +202,9 @@ pub fn plan(state: &State, policy: &Policy, now: UnixTime) -> Vec<Action> {
     if state.facts >= u64::from(policy.limits.facts_max) {
         let text = format!("{} facts: something goes in circles; look at the timeline", state.facts);
         draft.case("limit".into(), CaseKind::Limit, text);
+        if policy.notify && state.case_open("limit") {
+            draft.notice(now, "case:limit".into());
+        }
         return draft.actions;
     }
     draft.attempts();
@@ -184,9 +225,17 @@ impl Draft<'_> {
                 reason: Reason::ClaimUnsettled,
                 what: Do::Settle { effect: claim.effect.clone() },
             });
-            let case = format!("unknown:{}", claim.effect);
-            let too_old =
-                claim.unknown_since.is_some_and(|t| t + self.policy.limits.unknown_case_after <= self.now);
+            if claim.by == Function::PaymentPage {
+                // The buyer may never come back: the creator settles what the page left.
+                let settle = Do::Settle { effect: claim.effect.clone() };
+                self.push(Function::PaymentCreator, claim.deadline, Reason::ClaimUnsettled, settle);
+            }
+            let case = unknown_case(claim);
+            let limit = match claim.terms {
+                Terms::Tell { .. } => self.policy.limits.write_back_case_after,
+                _ => self.policy.limits.unknown_case_after,
+            };
+            let too_old = claim.unknown_since.is_some_and(|t| t + limit <= self.now);
             if too_old && !self.state.cases.contains_key(&case) {
                 let text = format!(
                     "the outcome of {} is unknown since {}; it is looked up again and again, never repeated blindly",
@@ -204,6 +253,11 @@ impl Draft<'_> {
     }
 }
 
+/// The case about a claim's unknown outcome: one per time that it became unknown.
+fn unknown_case(claim: &Claim) -> String {
+    format!("unknown:{}@{}", claim.effect, claim.unknown_since.unwrap_or_default().0)
+}
+
 /// When somebody should look at the order again: the earliest action. `None`: nothing is open.
 /// Work that is ready now and belongs to others is given `grace` before the sweeper hints at it again.
 pub fn due_at(actions: &[Action], now: UnixTime, grace: Seconds) -> Option<UnixTime> {
@@ -211,4 +265,4 @@ pub fn due_at(actions: &[Action], now: UnixTime, grace: Seconds) -> Option<UnixT
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,7 @@
 //! newest truth. No time stamp of a message and no order of arrival decides anything.
 
 mod attempt;
+mod effects;
 mod sums;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ use super::fact::{
     RefundView, SessionView, Terms, What,
 };
 use super::ids::Function;
-use super::policy::decline::{DeclineClass, class_of};
+use super::policy::decline::DeclineClass;
 use super::time::UnixTime;
 use super::view::PaymentView;
 
@@ -125,6 +126,15 @@ pub struct Budget {
     pub again_at: Option<UnixTime>,
 }
 
+/// How often Stripe refused an effect on an object that has not changed since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Stripe's word.
+    pub code: String,
+    /// Generation that was refused: names the case.
+    pub generation: u32,
+}
+
 /// All there is to know about an order.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -170,6 +180,14 @@ pub struct State {
     pub session_times: Vec<UnixTime>,
     /// Next generation of effects whose key was rolled or that were refused before.
     pub generations: BTreeMap<String, u32>,
+    /// Effects on an object that were refused, until the object changes.
+    pub refusals: BTreeMap<String, Refusal>,
+    /// Effects whose key was rolled: how often in a row, and when last.
+    pub rolls: BTreeMap<String, (u32, UnixTime)>,
+    /// How often Stripe refused the customer anew after a person approved another try.
+    pub customer_refusals: u32,
+    /// How often the order system refused the view that `tell_failed` names.
+    pub tell_failures: u32,
     /// Confirmations claimed so far.
     pub tries: u32,
     /// What cannot both be true: case id -> words.
@@ -196,6 +214,11 @@ pub struct State {
     pub last_at: UnixTime,
     /// Claims held now. Not facts: they live beside them in the item.
     pub claims: BTreeMap<String, Claim>,
+}
+
+/// The case about an effect that Stripe refused.
+pub fn refused_case(effect: &str, refusal: &Refusal) -> String {
+    format!("refused:{effect}:{}", refusal.generation)
 }
 
 /// The state after `facts`, with the claims of the same revision.
@@ -226,9 +249,12 @@ impl State {
 
     fn apply_what(&mut self, fact: &Fact) {
         match &fact.what {
-            What::OrderSeen(order) => self.order = Some(order.as_ref().clone()),
+            What::OrderSeen(order) => self.see_order(order),
             What::PayToken { token } => self.pay_token = Some(token.clone()),
             What::CustomerLinked { customer } => {
+                if self.customer.as_ref() != Some(customer) {
+                    self.method = None;
+                }
                 self.customer = Some(customer.clone());
                 self.customer_refused = None;
             }
@@ -248,7 +274,8 @@ impl State {
             What::RefundRequested { request, amount, charge, origin, .. } => {
                 self.requests.entry(request.clone()).or_insert_with(|| Request {
                     id: request.clone(),
-                    amount: *amount,
+                    // A negative request would make room for others.
+                    amount: (*amount).max(0),
                     charge: charge.clone(),
                     origin: *origin,
                     at: fact.at,
@@ -277,6 +304,8 @@ impl State {
                 if let Some(case) = self.cases.get_mut(case) {
                     case.lapsed = true;
                 }
+                // Not wanted any more: should it be wanted again, it is tried again.
+                self.refusals.retain(|effect, r| *case != refused_case(effect, r));
             }
             What::CardBudget { try_no, granted, again_at, .. } => {
                 self.budgets.insert(*try_no, Budget { granted: *granted, again_at: *again_at });
@@ -288,6 +317,9 @@ impl State {
             What::BuyerAsked => self.buyer_asked = Some((self.facts, fact.at)),
             What::ViewTold { version } => self.told_version = self.told_version.max(*version),
             What::TellFailed { effect, detail } if effect == "tell" => {
+                let again =
+                    self.tell_failed.as_ref().is_some_and(|(version, _)| *version == self.view_version);
+                self.tell_failures = if again { self.tell_failures + 1 } else { 1 };
                 self.tell_failed = Some((self.view_version, detail.clone()));
             }
             What::Noticed { key } => {
@@ -301,7 +333,41 @@ impl State {
         }
     }
 
+    fn see_order(&mut self, seen: &OrderView) {
+        if self.order.as_ref().is_some_and(|known| known.customer != seen.customer) {
+            // Another buyer: neither the customer nor the saved method is theirs.
+            self.customer = None;
+            self.method = None;
+        }
+        self.order = Some(seen.clone());
+        let charges: Vec<ChargeView> = self.charges.values().cloned().collect();
+        for charge in charges {
+            self.compare_currency(&charge);
+        }
+    }
+
+    fn compare_currency(&mut self, charge: &ChargeView) {
+        let Some(order) = &self.order else { return };
+        let key = format!("contradiction:{}:currency", charge.id);
+        if charge.amount_captured > 0 && order.currency != charge.currency {
+            let text = format!("{} is in {}, the order in {}", charge.id, charge.currency, order.currency);
+            self.contradictions.insert(key, text);
+        } else {
+            self.contradictions.remove(&key);
+        }
+    }
+
+    /// The object is not what it was when an effect on it was refused: the effect may be tried again.
+    fn forget_refusals(&mut self, object: &str) {
+        for verb in ["expire", "cancel", "capture"] {
+            self.refusals.remove(&format!("{verb}:{object}"));
+        }
+    }
+
     fn see_session(&mut self, seen: &SessionView) {
+        if self.sessions.get(&seen.id) != Some(seen) {
+            self.forget_refusals(&seen.id);
+        }
         if let Some(attempt) = self.attempts.get_mut(&seen.attempt)
             && !attempt.off_session
             && attempt.object.is_none()
@@ -313,6 +379,9 @@ impl State {
     }
 
     fn see_intent(&mut self, seen: &IntentView) {
+        if self.intents.get(&seen.id) != Some(seen) {
+            self.forget_refusals(&seen.id);
+        }
         if let Some(before) = self.intents.get(&seen.id) {
             let ended = |s: &str| matches!(s, "succeeded" | "canceled");
             if ended(&before.status) && before.status != seen.status {
@@ -334,6 +403,7 @@ impl State {
 
     fn see_charge(&mut self, seen: &ChargeView) {
         if let Some(before) = self.charges.get(&seen.id)
+            && before.took()
             && before.amount_captured > seen.amount_captured
         {
             self.contradictions.insert(
@@ -344,15 +414,7 @@ impl State {
                 ),
             );
         }
-        if let Some(order) = &self.order
-            && seen.amount_captured > 0
-            && order.currency != seen.currency
-        {
-            self.contradictions.insert(
-                format!("contradiction:{}:currency", seen.id),
-                format!("{} is in {}, the order in {}", seen.id, seen.currency, order.currency),
-            );
-        }
+        self.compare_currency(seen);
         self.stale.remove(&seen.id);
         self.charges.insert(seen.id.clone(), seen.clone());
     }
@@ -371,105 +433,17 @@ impl State {
         self.refunds.insert(seen.id.clone(), seen.clone());
     }
 
-    fn claimed(&mut self, effect: &str, generation: u32, terms: &Terms, fact: &Fact) {
-        self.generations.insert(effect.to_owned(), generation);
-        if let Terms::CreateSession { attempt, .. } | Terms::CreateIntent { attempt, .. } = terms
-            && self.attempts.get(attempt).is_some_and(|a| a.rolled && a.object.is_none())
-        {
-            self.attempts.remove(attempt);
-        }
-        match terms {
-            Terms::CreateSession { attempt, amount, currency, fingerprint } => {
-                self.last_creation = self.facts;
-                self.session_times.push(fact.at);
-                self.attempts
-                    .entry(*attempt)
-                    .or_insert_with(|| Attempt::session(*attempt, *amount, *currency, fingerprint, fact.at));
-            }
-            Terms::CreateIntent { attempt, amount, currency, fingerprint, method, card } => {
-                self.last_creation = self.facts;
-                self.attempts.entry(*attempt).or_insert_with(|| {
-                    let mut made = Attempt::session(*attempt, *amount, *currency, fingerprint, fact.at);
-                    made.off_session = true;
-                    made.method = Some(method.clone());
-                    made.card = card.clone();
-                    made
-                });
-            }
-            Terms::Confirm { attempt, try_no, .. } => {
-                self.tries = self.tries.max(*try_no);
-                if let Some(attempt) = self.attempts.get_mut(attempt)
-                    && !attempt.confirms.iter().any(|c| c.try_no == *try_no)
-                {
-                    attempt.confirms.push(ConfirmTry { try_no: *try_no, at: fact.at, result: None });
-                }
-            }
-            Terms::CancelIntent { attempt, .. } | Terms::ExpireSession { attempt, .. } => {
-                if let Some(attempt) = self.attempts.get_mut(attempt) {
-                    attempt.closed_for = Some(fact.why.clone());
-                }
-            }
-            Terms::Refund { request, charge, .. } => {
-                if let Some(request) = self.requests.get_mut(request) {
-                    request.refunded_charge = Some(charge.clone());
-                }
-            }
-            Terms::Capture { .. } | Terms::Tell { .. } | Terms::Notice { .. } => {}
+    /// The case about a customer that Stripe refuses to create.
+    pub fn customer_case(&self, fingerprint: &str) -> String {
+        match self.customer_refusals {
+            0 => format!("customer:{fingerprint}"),
+            n => format!("customer:{fingerprint}:{}", n + 1),
         }
     }
 
-    fn ended(&mut self, effect: &str, generation: u32, result: &EffectResult, at: UnixTime) {
-        self.generations.insert(effect.to_owned(), generation + 1);
-        if let EffectResult::Done { object } = result {
-            self.stale.insert(object.clone());
-        }
-        let mut parts = effect.splitn(2, ':');
-        let (verb, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        match verb {
-            "session" | "intent" => {
-                if let Some(attempt) = rest.parse().ok().and_then(|n: u32| self.attempts.get_mut(&n)) {
-                    match result {
-                        EffectResult::Done { object } => attempt.object = Some(object.clone()),
-                        EffectResult::Rolled => attempt.rolled = true,
-                        EffectResult::Refused { .. } => {}
-                    }
-                    if *result != EffectResult::Rolled {
-                        attempt.created = Some(result.clone());
-                    }
-                }
-            }
-            "confirm" => self.confirm_ended(rest, result, at),
-            "customer" => {
-                if let (EffectResult::Refused { code, .. }, Some(order)) = (result, &self.order) {
-                    self.customer_refused = Some((order.fingerprint(), code.clone()));
-                }
-            }
-            "refund" => {
-                if let Some(request) = self.requests.get_mut(rest)
-                    && *result != EffectResult::Rolled
-                {
-                    request.result = Some(result.clone());
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn confirm_ended(&mut self, rest: &str, result: &EffectResult, at: UnixTime) {
-        let mut numbers = rest.split(':').filter_map(|n| n.parse::<u32>().ok());
-        let (Some(n), Some(try_no)) = (numbers.next(), numbers.next()) else { return };
-        let Some(attempt) = self.attempts.get_mut(&n) else { return };
-        if *result == EffectResult::Rolled {
-            return;
-        }
-        if let Some(tried) = attempt.confirms.iter_mut().find(|c| c.try_no == try_no) {
-            tried.result = Some(result.clone());
-        }
-        if let EffectResult::Refused { code, decline } = result {
-            let class = decline.as_ref().map_or(DeclineClass::Soft, class_of);
-            let code = decline.as_ref().and_then(|d| d.decline_code.clone()).unwrap_or_else(|| code.clone());
-            self.failures.push(Failure { attempt: n, try_no, at, class, code });
-        }
+    /// Contradictions that no person has approved to go on with: nothing is charged.
+    pub fn contradicted(&self) -> bool {
+        self.contradictions.keys().any(|case| self.decision(case) != Some(Decision::Approve))
     }
 
     /// Whether a fact names this event or delivery.

@@ -1,13 +1,19 @@
 //! Attempts: when one is made, closed, captured or looked at again.
 
 use super::{Do, Draft, Reason};
-use crate::domain::fact::{CaseKind, Decision, OrderView, Terms};
+use crate::domain::fact::{CaseKind, Decision, OrderView, SessionView, Terms};
 use crate::domain::ids::Function;
+use crate::domain::money::{Currency, Money};
 use crate::domain::order::{CaptureMode, Collection, OrderStatus};
 use crate::domain::policy::Uncaptured;
 use crate::domain::policy::decline::DeclineClass;
 use crate::domain::state::{Attempt, Phase, State};
 use crate::domain::time::{Seconds, UnixTime};
+
+/// What can be captured of `due` as Stripe's integer: where Stripe cannot express it, a little less, never more.
+fn capturable(due: i64, currency: Currency) -> i64 {
+    (0..10).find_map(|less| Money::new((due - less).max(0), currency).to_stripe().ok()).unwrap_or(0)
+}
 
 /// What a new attempt depends on: the order's own terms and the customer link.
 fn fingerprint(state: &State, order: &OrderView) -> String {
@@ -15,18 +21,30 @@ fn fingerprint(state: &State, order: &OrderView) -> String {
     crate::domain::fact::hash_of(&format!("{}|{link}", order.fingerprint()))
 }
 
+/// An attempt closed for one of these is not followed by another of ours: the next is the buyer's.
+const ENDS_OUR_PART: [Reason; 4] =
+    [Reason::BuyerPaysOnPage, Reason::GaveUp, Reason::PersonDenied, Reason::AuthorisationEnds];
+
 impl Draft<'_> {
     pub(super) fn attempts(&mut self) {
         let Some(order) = self.state.order.clone() else {
             self.push(Function::PaymentCreator, self.now, Reason::OrderNotSeen, Do::LookAtOrder);
             return;
         };
-        self.second_objects();
+        let second = self.second_objects();
         match self.state.live_attempt() {
             Some((attempt, phase)) => {
                 let attempt = attempt.clone();
-                self.live(&order, &attempt, &phase);
+                let before = self.actions.len();
+                self.live(&order, &attempt, &phase, second);
+                let waits = self.actions.iter().skip(before).all(super::Action::is_record);
+                if waits && self.state.claims.is_empty() && matches!(phase, Phase::Open | Phase::Authorized) {
+                    // Nothing that can still take money is ever left without a time to look at it.
+                    self.look_later(&attempt);
+                }
             }
+            // A second object may still be paid: first it is closed.
+            None if second => {}
             None => self.new_attempt(&order),
         }
         let unseen_charge = self
@@ -34,19 +52,25 @@ impl Draft<'_> {
             .intents
             .values()
             .filter(|i| i.amount_received > 0 && i.attempt > 0)
-            .find(|i| !self.state.charges.values().any(|c| c.captured && c.intent == i.id));
+            .find(|i| !self.state.charges.values().any(|c| c.took() && c.intent == i.id));
         if let Some(attempt) = unseen_charge.map(|i| i.attempt) {
             let look = Do::LookAtAttempt { attempt };
             self.push(Function::PaymentRecorder, self.now, Reason::NotSeenSince, look);
         }
     }
 
-    /// Two objects of one attempt: only the stored one may stay payable.
-    fn second_objects(&mut self) {
+    /// Two objects of one attempt: only the stored one may stay payable, and not even that once another took money.
+    /// An object of an attempt that we do not know (a table restored to yesterday) is closed as well. Whether there
+    /// is one.
+    fn second_objects(&mut self) -> bool {
+        let mut second = false;
         let sessions: Vec<_> = self.state.sessions.values().cloned().collect();
-        for session in sessions.into_iter().filter(|s| s.status == "open") {
-            let stored = self.state.attempts.get(&session.attempt).and_then(|a| a.object.clone());
-            if stored.is_some_and(|id| id != session.id) {
+        for session in sessions.into_iter().filter(|s| s.status == "open" && s.attempt > 0) {
+            let attempt = self.state.attempts.get(&session.attempt);
+            let stored = attempt.and_then(|a| a.object.as_deref()) == Some(session.id.as_str());
+            let outdone = stored && session.intent.is_none() && self.another_took(&session);
+            if !stored || outdone {
+                second = true;
                 self.close_session(
                     Function::PaymentCreator,
                     Reason::SecondObject,
@@ -57,11 +81,24 @@ impl Draft<'_> {
         }
         let intents: Vec<_> = self.state.intents.values().cloned().collect();
         for intent in intents.into_iter().filter(|i| i.status.starts_with("requires_")) {
-            let stored = self.state.attempts.get(&intent.attempt).filter(|a| a.off_session);
-            if stored.and_then(|a| a.object.clone()).is_some_and(|id| id != intent.id) {
+            let Some(attempt) = self.state.attempts.get(&intent.attempt) else { continue };
+            let own = self.state.intent_of(attempt).is_some_and(|i| i.id == intent.id);
+            // An intent of a page is Stripe's to close, unless it has reserved money.
+            if !own && (attempt.off_session || intent.status == "requires_capture") {
+                second = true;
                 self.close_intent(Function::PaymentCreator, Reason::SecondObject, intent.attempt, intent.id);
             }
         }
+        second
+    }
+
+    /// Whether another session of the same attempt exists and the attempt counts as paid or nearly so.
+    fn another_took(&self, session: &SessionView) -> bool {
+        let Some(attempt) = self.state.attempts.get(&session.attempt) else { return false };
+        let other = self.state.sessions.values().any(|s| s.attempt == session.attempt && s.id != session.id);
+        let took = |s: &str| matches!(s, "succeeded" | "processing" | "requires_capture");
+        let taken = self.state.intents.values().any(|i| i.attempt == attempt.n && took(&i.status));
+        other && taken
     }
 
     fn close_session(&mut self, owner: Function, reason: Reason, attempt: u32, session: String) {
@@ -83,7 +120,7 @@ impl Draft<'_> {
         }
     }
 
-    fn live(&mut self, order: &OrderView, attempt: &Attempt, phase: &Phase) {
+    fn live(&mut self, order: &OrderView, attempt: &Attempt, phase: &Phase, second: bool) {
         match phase {
             Phase::Creating => {
                 // A claim is settled by its owner; without one (a table restored to yesterday) the same attempt is
@@ -103,7 +140,7 @@ impl Draft<'_> {
             }
             Phase::Processing => self.look_later(attempt),
             Phase::Authorized => self.authorised(order, attempt),
-            Phase::Open => self.open(order, attempt),
+            Phase::Open => self.open(order, attempt, second),
             Phase::Refused(_) | Phase::Paid | Phase::Dead => {}
         }
     }
@@ -112,8 +149,12 @@ impl Draft<'_> {
         let mut at = self.state.last_at + self.policy.limits.observe_open_attempt;
         if let Some(session) = attempt.object.as_ref().and_then(|id| self.state.sessions.get(id)) {
             // Stripe closes it at `expires_at`; a minute later it should have told us.
-            let closes = session.expires_at + Seconds::minutes(1);
-            at = if session.expires_at > self.state.last_at { at.min(closes) } else { at };
+            let mut closes = session.expires_at + Seconds::minutes(1);
+            if self.state.last_at >= closes {
+                // It still showed itself open, or other news came since.
+                closes = self.state.last_at + Seconds::minutes(5);
+            }
+            at = if session.status == "open" { at.min(closes) } else { at };
         }
         let look = Do::LookAtAttempt { attempt: attempt.n };
         self.push(Function::PaymentRecorder, at, Reason::NotSeenSince, look);
@@ -131,10 +172,15 @@ impl Draft<'_> {
         if due == 0 {
             return Some(Reason::NothingDue);
         }
+        if attempt.off_session
+            && (order.collection != Collection::Automatic || attempt.buyer != order.customer)
+        {
+            return Some(Reason::TermsChanged);
+        }
         (attempt.amount != due || attempt.currency != order.currency).then_some(Reason::AmountChanged)
     }
 
-    fn open(&mut self, order: &OrderView, attempt: &Attempt) {
+    fn open(&mut self, order: &OrderView, attempt: &Attempt, second: bool) {
         let confirming = self.state.claims.keys().any(|k| k.starts_with(&format!("confirm:{}:", attempt.n)));
         if confirming {
             return;
@@ -142,12 +188,30 @@ impl Draft<'_> {
         if let Some(reason) = self.misfit(order, attempt) {
             self.close(Function::PaymentCreator, reason, attempt);
         } else if attempt.off_session && self.buyer_waits() {
-            self.close(Function::PaymentPage, Reason::BuyerPaysOnPage, attempt);
+            self.close_for_buyer(attempt);
         } else if attempt.off_session {
-            self.climb(attempt);
+            // Held by a person, in a status nobody knows, or in doubt: nothing is charged.
+            let may = matches!(order.status, OrderStatus::Open | OrderStatus::Fulfilled);
+            if may && !second && !self.state.contradicted() {
+                self.climb(attempt);
+            }
             self.look_later(attempt);
         } else {
             self.look_later(attempt);
+        }
+    }
+
+    /// A waiting off-session intent gives way to the buyer's page.
+    fn close_for_buyer(&mut self, attempt: &Attempt) {
+        let Some(intent) = attempt.object.clone() else { return };
+        let effect = format!("cancel:{intent}");
+        let wanted = self.actions.len();
+        let terms = Terms::CancelIntent { attempt: attempt.n, intent };
+        self.effect(Function::PaymentPage, self.now, Reason::BuyerPaysOnPage, effect, terms);
+        let planned = self.actions.get(wanted).filter(|a| matches!(a.what, Do::Effect { .. })).cloned();
+        if let Some(action) = planned {
+            self.actions.truncate(wanted);
+            self.for_buyer(action.at, action.reason, action.what);
         }
     }
 
@@ -160,9 +224,10 @@ impl Draft<'_> {
     fn make_anew(&mut self, order: &OrderView, attempt: &Attempt) {
         let due = self.state.due(self.now);
         let open = matches!(order.status, OrderStatus::Open | OrderStatus::Fulfilled);
-        if due == 0 || !open || order.collection == Collection::None {
+        if due == 0 || !open || order.collection == Collection::None || self.state.contradicted() {
             return;
         }
+        let at = self.after_roll(&attempt.creation(), self.now);
         let print = fingerprint(self.state, order);
         let make = match (&attempt.method, attempt.off_session) {
             (Some(method), true) => Do::CreateIntent {
@@ -176,7 +241,7 @@ impl Draft<'_> {
             },
             _ => self.session(order, attempt.n, due, print),
         };
-        self.push(Function::PaymentCreator, self.now, Reason::KeyRolled, make);
+        self.push(Function::PaymentCreator, at, Reason::KeyRolled, make);
     }
 
     fn new_attempt(&mut self, order: &OrderView) {
@@ -188,7 +253,7 @@ impl Draft<'_> {
             (0, Some(later)) if later > self.now => (self.state.due(later), later),
             (due, _) => (due, self.now),
         };
-        if due == 0 || !self.state.contradictions.is_empty() || self.waits_for_customer(order) {
+        if due == 0 || self.state.contradicted() || self.waits_for_customer(order) {
             return;
         }
         let last = self.state.last_attempt();
@@ -203,7 +268,7 @@ impl Draft<'_> {
         let paid_before = last.is_some_and(|a| self.state.phase(a) == Phase::Paid);
         let closed_by_us = last
             .and_then(|a| a.closed_for.as_deref())
-            .is_some_and(|why| why != Reason::BuyerPaysOnPage.name() && why != Reason::GaveUp.name());
+            .is_some_and(|why| !ENDS_OUR_PART.iter().any(|r| r.name() == why));
         let refused = last.is_some_and(|a| matches!(self.state.phase(a), Phase::Refused(_)));
         let fresh = last.is_none() || paid_before || closed_by_us || refused;
         if let Some(when) = self.off_session_at(order, fresh, at) {
@@ -228,10 +293,12 @@ impl Draft<'_> {
             (false, true) => (Function::PaymentCreator, Reason::FirstSession),
             (false, false) => return self.notices_while_waiting(),
         };
-        if owner == Function::PaymentPage && self.sessions_today() >= self.policy.page.sessions_per_day_max {
-            return;
+        let make = self.session(order, n, due, print);
+        if owner == Function::PaymentPage {
+            let room = self.room_for_session(at);
+            return self.for_buyer(room, reason, make);
         }
-        self.push(owner, at, reason, self.session(order, n, due, print));
+        self.push(owner, at, reason, make);
     }
 
     /// A registered buyer's order waits for the customer link. A refused customer is a case until the order changes.
@@ -242,7 +309,7 @@ impl Draft<'_> {
         if let Some((print, code)) = self.state.customer_refused.clone()
             && print == order.fingerprint()
         {
-            let case = format!("customer:{print}");
+            let case = self.state.customer_case(&print);
             let text = format!(
                 "Stripe refused to create the buyer's customer: {code}; mend the buyer's data, or approve to try again"
             );
@@ -269,10 +336,13 @@ impl Draft<'_> {
         }
     }
 
-    /// Sessions made in the last 24 hours.
-    fn sessions_today(&self) -> u32 {
+    /// When the day's limit leaves room for one more session, not before `at`.
+    fn room_for_session(&self, at: UnixTime) -> UnixTime {
         let since = self.now - Seconds::days(1);
-        u32::try_from(self.state.session_times.iter().filter(|t| **t > since).count()).unwrap_or(u32::MAX)
+        let recent: Vec<UnixTime> = self.state.session_times.iter().copied().filter(|t| *t > since).collect();
+        let most = usize::try_from(self.policy.page.sessions_per_day_max).unwrap_or(usize::MAX).max(1);
+        let blocks = recent.len().checked_sub(most).and_then(|i| recent.get(i));
+        blocks.map_or(at, |t| at.max(*t + Seconds::days(1)))
     }
 
     /// When an off-session attempt may be made instead of a page: at once for a fresh one, at the retry's time
@@ -285,7 +355,8 @@ impl Draft<'_> {
         match self.current_failures().last() {
             None => fresh.then_some(at),
             Some(failure) if matches!(failure.class, DeclineClass::Soft | DeclineClass::Technical) => {
-                self.state.retries.get(&(self.state.tries + 1)).copied()
+                let known = self.state.retries.get(&(self.state.tries + 1)).copied();
+                known.or_else(|| self.next_try_at().map(|(due, _)| due.max(self.now)))
             }
             Some(_) => None,
         }
@@ -305,22 +376,27 @@ impl Draft<'_> {
             self.lapse(&case, Reason::CauseGone);
             return self.close_intent(owner, Reason::OrderCancelled, attempt.n, intent.id);
         }
-        let full = intent.amount_capturable;
-        let wanted = crate::domain::money::Money::new(self.state.due(self.now), order.currency)
-            .to_stripe()
-            .unwrap_or(full);
-        let amount_stripe = wanted.min(full);
-        if amount_stripe == 0 {
-            return self.close_intent(Function::PaymentRecorder, Reason::NothingDue, attempt.n, intent.id);
+        if self.state.contradicted() {
+            return;
+        }
+        let amount_stripe =
+            capturable(self.state.due(self.now), order.currency).min(intent.amount_capturable);
+        let misfit = match () {
+            () if order.collection == Collection::None => Some(Reason::NotCollected),
+            () if amount_stripe == 0 => Some(Reason::NothingDue),
+            () if intent.currency != order.currency => Some(Reason::AmountChanged),
+            () => None,
+        };
+        if let Some(reason) = misfit {
+            return self.close_intent(Function::PaymentRecorder, reason, attempt.n, intent.id);
         }
         let capture = |draft: &mut Self, at, reason| {
             let terms = Terms::Capture { attempt: attempt.n, intent: intent.id.clone(), amount_stripe };
             draft.effect(Function::PaymentRecorder, at, reason, format!("capture:{}", intent.id), terms);
         };
-        if order.status == OrderStatus::OnHold {
-            return self.look_later(attempt);
-        }
-        if order.capture == CaptureMode::AtOnce {
+        // Held by a person, or in a status nobody knows: only a person takes or releases the money.
+        let held = !matches!(order.status, OrderStatus::Open | OrderStatus::Fulfilled);
+        if order.capture == CaptureMode::AtOnce && !held {
             return capture(self, self.now, Reason::CaptureAtOnce);
         }
         if order.status == OrderStatus::Fulfilled {
@@ -343,7 +419,7 @@ impl Draft<'_> {
             // Stripe's default for an uncaptured intent: 7 days.
             .unwrap_or(attempt.claimed_at + Seconds::days(7));
         let decide_at = ends - self.policy.capture.lead;
-        match self.policy.capture.uncaptured {
+        match if held { Uncaptured::Case } else { self.policy.capture.uncaptured } {
             Uncaptured::Capture => capture(self, decide_at, Reason::AuthorisationEnds),
             Uncaptured::Release => {
                 let terms = Terms::CancelIntent { attempt: attempt.n, intent: intent.id.clone() };
@@ -356,7 +432,6 @@ impl Draft<'_> {
                     intent.id
                 );
                 self.case(case, CaseKind::Uncaptured, text);
-                self.look_later(attempt);
             }
             Uncaptured::Case => {
                 let look = Do::LookAtAttempt { attempt: attempt.n };

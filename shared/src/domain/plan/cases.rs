@@ -9,6 +9,8 @@ use crate::domain::state::Phase;
 impl Draft<'_> {
     pub(super) fn cases(&mut self) {
         for (case, text) in self.state.contradictions.clone() {
+            let text =
+                format!("{text}; nothing is charged until you approve to go on with what Stripe shows now");
             self.case(case, CaseKind::Contradiction, text);
         }
         self.disputes();
@@ -17,6 +19,7 @@ impl Draft<'_> {
         self.reported_refunds();
         self.order_status();
         self.unknown_ended();
+        self.causes_gone();
     }
 
     fn disputes(&mut self) {
@@ -145,6 +148,39 @@ impl Draft<'_> {
         }
     }
 
+    /// Cases about what has settled otherwise since.
+    fn causes_gone(&mut self) {
+        let reported = self.state.order.as_ref().map(|o| o.refunds.as_slice()).unwrap_or_default();
+        let told = self.state.told_version;
+        let gone = |id: &str, kind: CaseKind| match kind {
+            CaseKind::ReportedRefund => {
+                id.strip_prefix("reported:").is_some_and(|id| !reported.iter().any(|r| r.id == id))
+            }
+            CaseKind::WriteBack => {
+                let number = |id: &str| id.split(':').next().and_then(|n| n.parse::<u64>().ok());
+                match (id.strip_prefix("tell:").and_then(number), id.strip_prefix("echo:").and_then(number)) {
+                    (Some(refused), _) => told >= refused,
+                    (_, Some(echoed)) => told > echoed,
+                    _ => false,
+                }
+            }
+            CaseKind::RefundApproval | CaseKind::RefundImpossible | CaseKind::Excess => id
+                .strip_prefix("refund:")
+                .is_some_and(|r| self.state.requests.contains_key(r) && !self.state.request_open(r)),
+            CaseKind::CreationRefused => id.starts_with("customer:") && self.state.customer.is_some(),
+            CaseKind::Uncaptured | CaseKind::Contradiction => {
+                let refused = ["refused:capture:", "refused:cancel:", "refused:expire:"];
+                refused.iter().any(|r| id.starts_with(r)) && !self.refused.contains(id)
+            }
+            _ => false,
+        };
+        let open = self.state.cases.iter().filter(|(_, c)| c.is_open());
+        let ended: Vec<String> = open.filter(|(id, c)| gone(id, c.kind)).map(|(id, _)| id.clone()).collect();
+        for case in ended {
+            self.lapse(&case, Reason::CauseGone);
+        }
+    }
+
     /// A case about an unknown outcome ends with the outcome.
     fn unknown_ended(&mut self) {
         let ended: Vec<String> = self
@@ -152,7 +188,7 @@ impl Draft<'_> {
             .cases
             .iter()
             .filter(|(_, c)| c.kind == CaseKind::Unknown && c.is_open())
-            .filter(|(id, _)| id.strip_prefix("unknown:").is_some_and(|e| !self.state.claims.contains_key(e)))
+            .filter(|(id, _)| !self.state.claims.values().any(|c| super::unknown_case(c) == **id))
             .map(|(id, _)| id.clone())
             .collect();
         for case in ended {

@@ -5,7 +5,7 @@ use crate::domain::fact::{Terms, What};
 use crate::domain::ids::Function;
 use crate::domain::policy::decline::DeclineClass;
 use crate::domain::state::{Attempt, Failure, Phase};
-use crate::domain::time::UnixTime;
+use crate::domain::time::{Seconds, UnixTime};
 
 impl Draft<'_> {
     /// Failures since the last payment that succeeded.
@@ -72,7 +72,7 @@ impl Draft<'_> {
             }
             (Some(budget), Some(card)) if !budget.granted => {
                 let reserve = Do::ReserveCard { attempt: attempt.n, try_no, card };
-                let again = budget.again_at.unwrap_or(at).max(at);
+                let again = budget.again_at.unwrap_or(self.state.last_at + Seconds::hours(1)).max(at);
                 self.push(Function::FailureHandler, again, Reason::CardBudget, reserve);
             }
             // Without a card (a bank debit) there is no card budget.
@@ -98,8 +98,14 @@ impl Draft<'_> {
     /// From the first failure the buyer has as long as the policy gives.
     pub(super) fn watch_give_up(&mut self) {
         let failures = self.current_failures();
-        let (Some(first), Some(last)) = (failures.first(), failures.last()) else { return };
-        let (end, class) = (first.at + self.policy.retry.give_up_after, last.class);
+        // A bank that asked the buyer to authenticate declined nothing: the wait begins with the try.
+        let asked = self.state.last_attempt().and_then(|a| a.confirms.last()).map(|c| c.at);
+        let (first, class) = match (failures.first(), failures.last(), asked) {
+            (Some(first), Some(last), _) => (first.at, last.class),
+            (_, _, Some(at)) if self.needs_buyer() => (at, DeclineClass::NeedsCustomer),
+            _ => return,
+        };
+        let end = first + self.policy.retry.give_up_after;
         if !self.gave_up() && self.state.payable(self.now) {
             self.actions.push(Action {
                 owner: Some(Function::FailureHandler),

@@ -24,6 +24,7 @@ reasons! {
     AmountChanged = "amount_changed", "what is due no longer fits the open attempt";
     NothingDue = "nothing_due", "nothing is due any more";
     NotCollected = "not_collected", "the order is not to be collected through us";
+    TermsChanged = "terms_changed", "who pays, or how, has changed";
     OrderCancelled = "order_cancelled", "the order was cancelled";
     BuyerPaysOnPage = "buyer_pays_on_page", "the buyer pays on a page instead of the saved method";
     SecondObject = "second_object", "the attempt has another session or intent; only one may be payable";

@@ -1,16 +1,26 @@
 //! Refunds: requests become facts first, the policy or a person approves, and nothing is given back twice.
 
 use super::{Do, Draft, Reason};
-use crate::domain::fact::{CaseKind, Decision, Origin, Terms, What};
+use std::collections::BTreeMap;
+
+use crate::domain::fact::{CaseKind, Decision, EffectResult, Origin, Terms, What};
 use crate::domain::ids::Function;
 use crate::domain::money::Money;
 use crate::domain::order::OrderStatus;
 use crate::domain::policy::Approval;
 use crate::domain::state::Request;
+use crate::domain::time::UnixTime;
 
 impl Draft<'_> {
     pub(super) fn refunds(&mut self) {
         let Some(order) = self.state.order.clone() else { return };
+        // Until what we refunded is read again, sums would be too large for anything new.
+        let unread = self.state.requests.values().any(
+            |r| matches!(&r.result, Some(EffectResult::Done { object }) if self.state.stale.contains(object)),
+        );
+        if unread {
+            return self.push(Function::RefundProcessor, self.now, Reason::NotSeenSince, Do::LookAtRefunds);
+        }
         if self.state.captured() > 0 {
             for wanted in &order.refund_requests {
                 let id = format!("shop:{}", wanted.id);
@@ -29,14 +39,10 @@ impl Draft<'_> {
                 self.excess();
             }
         }
-        let unread = self.state.stale.iter().any(|id| id.starts_with("re_") || id.starts_with("pyr_"));
-        if unread {
-            self.push(Function::RefundProcessor, self.now, Reason::NotSeenSince, Do::LookAtRefunds);
-            return;
-        }
         let requests: Vec<Request> = self.state.requests.values().cloned().collect();
+        let mut planned = BTreeMap::new();
         for request in requests {
-            self.request(&request);
+            self.request(&request, &mut planned);
         }
     }
 
@@ -70,7 +76,7 @@ impl Draft<'_> {
             let left = self.state.left_on(&charge);
             if left > 0 && !self.state.cancellation_asked(&charge) {
                 let text = "the order was cancelled".to_owned();
-                let id = format!("cancel:{charge}");
+                let id = self.unused(format!("cancel:{charge}"));
                 self.ask(id, left, Some(charge), Origin::Cancellation, text, Reason::RefundOnCancel);
             }
         }
@@ -82,19 +88,50 @@ impl Draft<'_> {
         if excess == 0 {
             return;
         }
-        let Some(charge) = self.state.charges.keys().rev().find(|c| self.state.left_on(c) >= excess).cloned()
-        else {
+        // Of the newest charge that holds it all, else as much as one holds; the rest is proposed after it.
+        let mut free: Vec<(i64, UnixTime, &String)> = self
+            .state
+            .charges
+            .values()
+            .map(|c| ((self.state.left_on(&c.id) - self.asked_on(&c.id)).min(excess), c.created, &c.id))
+            .collect();
+        free.sort_unstable();
+        let Some((amount, _, charge)) = free.last().copied().filter(|(amount, ..)| *amount > 0) else {
             return;
         };
-        let id = format!("excess:{charge}:{excess}");
+        let charge = charge.clone();
+        let id = self.unused(format!("excess:{charge}:{amount}"));
         if !self.state.requests.contains_key(&id) {
             let text = "more was captured than the order owes".to_owned();
-            self.ask(id, excess, Some(charge), Origin::Excess, text, Reason::PersonDecides);
+            self.ask(id, amount, Some(charge), Origin::Excess, text, Reason::PersonDecides);
         }
     }
 
-    fn request(&mut self, request: &Request) {
-        if !self.state.request_open(&request.id) {
+    /// Open requests that name a charge.
+    fn asked_on(&self, charge: &str) -> i64 {
+        let open = self.state.requests.values().filter(|r| self.state.request_open(&r.id));
+        open.filter(|r| r.charge.as_deref() == Some(charge)).map(|r| r.amount).sum()
+    }
+
+    /// The id for a proposal that comes again: one that lapsed, or whose money went back, is history; one that was
+    /// denied, or whose refund failed, stands and is not proposed again.
+    fn unused(&self, id: String) -> String {
+        let history = |id: &String| {
+            let returned = self.state.refunds.values().any(|r| r.request.as_ref() == Some(id) && r.counts());
+            self.state.request_lapsed(id) || returned
+        };
+        let mut next = id.clone();
+        let mut n = 1;
+        while self.state.requests.contains_key(&next) && history(&next) {
+            n += 1;
+            next = format!("{id}:{n}");
+        }
+        next
+    }
+
+    fn request(&mut self, request: &Request, planned: &mut BTreeMap<String, i64>) {
+        let held = self.state.claims.contains_key(&format!("refund:{}", request.id));
+        if held || !self.state.request_open(&request.id) {
             return;
         }
         let case = format!("refund:{}", request.id);
@@ -102,7 +139,7 @@ impl Draft<'_> {
         if self.lapsed(request, approved) {
             return self.withdraw(request, &case);
         }
-        let Some(charge) = self.charge_for(request) else {
+        let Some(charge) = self.charge_for(request, planned) else {
             let text = format!(
                 "refund {} of {} is more than any one charge still holds: deny it, or deny and ask for smaller ones",
                 request.id,
@@ -141,15 +178,14 @@ impl Draft<'_> {
             return self.case(case, CaseKind::RefundImpossible, text);
         };
         let terms = Terms::Refund { request: request.id.clone(), charge, amount_stripe };
+        if let Terms::Refund { charge, .. } = &terms {
+            *planned.entry(charge.clone()).or_default() += request.amount;
+        }
         self.effect(Function::RefundProcessor, self.now, reason, format!("refund:{}", request.id), terms);
     }
 
     /// Whether what asked for the refund is gone: checked again at approval and at the claim.
     fn lapsed(&self, request: &Request, approved: bool) -> bool {
-        let claimed = self.state.claims.contains_key(&format!("refund:{}", request.id));
-        if claimed {
-            return false;
-        }
         match request.origin {
             // Its own amount is counted as asked: without it the excess must still be there.
             Origin::Excess => self.excess_gone(request),
@@ -172,17 +208,27 @@ impl Draft<'_> {
     }
 
     fn withdraw(&mut self, request: &Request, case: &str) {
-        if self.state.cases.contains_key(case) {
-            self.lapse(case, Reason::CauseGone);
-        } else {
-            let text = format!("refund {} is no longer called for", request.id);
-            self.case(case.to_owned(), CaseKind::RefundApproval, text);
+        self.end(case, CaseKind::RefundApproval, Reason::CauseGone, || {
+            format!("refund {} is no longer called for", request.id)
+        });
+    }
+
+    /// Ends a request through its case, decided or not: opened first if there is none, then lapsed.
+    fn end(&mut self, case: &str, kind: CaseKind, reason: Reason, text: impl FnOnce() -> String) {
+        match self.state.cases.get(case) {
+            None => self.case(case.to_owned(), kind, text()),
+            Some(known) if !known.lapsed => self.record(reason, What::CaseLapsed { case: case.to_owned() }),
+            Some(_) => {}
         }
     }
 
-    fn charge_for(&self, request: &Request) -> Option<String> {
-        let fits = |c: &String| request.amount > 0 && self.state.left_on(c) >= request.amount;
-        match &request.charge {
+    /// The charge to refund: the named one; the one of an earlier claim, whose call may yet land; else one that fits.
+    fn charge_for(&self, request: &Request, planned: &BTreeMap<String, i64>) -> Option<String> {
+        let fits = |c: &String| {
+            let besides = planned.get(c).copied().unwrap_or(0) + self.state.in_flight_on(c, &request.id);
+            request.amount > 0 && self.state.left_on(c) - besides >= request.amount
+        };
+        match request.charge.as_ref().or(request.refunded_charge.as_ref()) {
             Some(charge) => Some(charge.clone()).filter(|c| fits(c)),
             None => self.state.charges.keys().find(|c| fits(c)).cloned(),
         }
@@ -209,8 +255,7 @@ impl Draft<'_> {
         if self.state.decision(&case) == Some(Decision::Deny) {
             // The person said that it was this one: the request ends.
             let own = format!("refund:{}", request.id);
-            self.case(own.clone(), CaseKind::RefundTwin, text);
-            self.lapse(&own, Reason::PersonDenied);
+            self.end(&own, CaseKind::RefundTwin, Reason::PersonDenied, || text);
             return true;
         }
         self.case(case, CaseKind::RefundTwin, text);

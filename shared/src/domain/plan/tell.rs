@@ -11,7 +11,10 @@ impl Draft<'_> {
         if let Some((failed, detail)) = self.state.tell_failed.clone()
             && failed == version
         {
-            let case = format!("tell:{failed}");
+            let case = match self.state.tell_failures {
+                0 | 1 => format!("tell:{failed}"),
+                n => format!("tell:{failed}:{n}"),
+            };
             let text =
                 format!("the order system refuses our view {failed}: {detail}; approve to send it again");
             self.case(case.clone(), CaseKind::WriteBack, text);
@@ -42,7 +45,7 @@ impl Draft<'_> {
         }
     }
 
-    fn notice(&mut self, at: UnixTime, key: String) {
+    pub(super) fn notice(&mut self, at: UnixTime, key: String) {
         if !self.state.notices.contains(&key) {
             let terms = Terms::Notice { key: key.clone() };
             self.effect(Function::Notifier, at, Reason::MustBeTold, format!("notice:{key}"), terms);

@@ -1,1 +1,8 @@
-//! plan tests
+//! The plan's rules as facts, one test each.
+
+mod attempts;
+pub(crate) mod kit;
+mod ladder;
+mod properties;
+mod refunds;
+mod trouble;

@@ -35,6 +35,8 @@ pub struct Attempt {
     pub card: Option<String>,
     /// When it was claimed.
     pub claimed_at: UnixTime,
+    /// The shop's buyer then.
+    pub buyer: Option<String>,
     /// How the creation ended.
     pub created: Option<EffectResult>,
     /// The session or intent.
@@ -59,6 +61,7 @@ impl Attempt {
             method: None,
             card: None,
             claimed_at: at,
+            buyer: None,
             created: None,
             object: None,
             rolled: false,
@@ -111,7 +114,10 @@ impl State {
         let named = object.and_then(|id| self.sessions.get(id)).and_then(|s| s.intent.as_deref());
         match named {
             Some(id) => self.intents.get(id),
-            None => self.intents.values().find(|i| i.attempt == attempt.n),
+            // One that another session of the attempt names is that session's.
+            None => self.intents.values().find(|i| {
+                i.attempt == attempt.n && !self.sessions.values().any(|s| s.intent.as_ref() == Some(&i.id))
+            }),
         }
     }
 
@@ -140,9 +146,10 @@ impl State {
         match (session.status.as_str(), by_intent) {
             (_, Some(settled @ (Phase::Paid | Phase::Processing | Phase::Authorized))) => settled,
             ("complete", Some(Phase::Open)) => {
-                // Nobody can confirm a complete session's intent again, unless the buyer is still authenticating.
-                let waits = self.intent_of(attempt).is_some_and(|i| i.status == "requires_action");
-                if waits { Phase::Open } else { Phase::Dead }
+                // Nobody can confirm a complete session's intent again once it is back at its beginning; in any
+                // other status the buyer may still be authenticating.
+                let back = self.intent_of(attempt).is_some_and(|i| i.status == "requires_payment_method");
+                if back { Phase::Dead } else { Phase::Open }
             }
             ("expired", _) | (_, Some(Phase::Dead)) => Phase::Dead,
             ("complete", None) if session.payment_status == "no_payment_required" => Phase::Dead,

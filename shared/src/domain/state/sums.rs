@@ -15,11 +15,11 @@ impl State {
     /// Captured in all, refunds not subtracted. An intent that succeeded counts before its charge is seen.
     pub fn captured(&self) -> i64 {
         let charged: i64 =
-            self.charges.values().filter(|c| c.captured).map(|c| iso(c.amount_captured, c.currency)).sum();
+            self.charges.values().filter(|c| c.took()).map(|c| iso(c.amount_captured, c.currency)).sum();
         let uncharged: i64 = self
             .intents
             .values()
-            .filter(|i| !self.charges.values().any(|c| c.captured && c.intent == i.id))
+            .filter(|i| !self.charges.values().any(|c| c.took() && c.intent == i.id))
             .map(|i| iso(i.amount_received, i.currency))
             .sum();
         charged + uncharged
@@ -38,7 +38,7 @@ impl State {
     /// Refunds of a charge that count, without the release of what was not captured.
     pub fn refunds_of<'a>(&'a self, charge: &'a str) -> impl Iterator<Item = &'a RefundView> {
         let (released, captured) =
-            self.charges.get(charge).map_or((0, true), |c| (c.amount - c.amount_captured, c.captured));
+            self.charges.get(charge).map_or((0, true), |c| (c.amount - c.amount_captured, c.took()));
         let mut release_left = captured && released > 0;
         self.refunds.values().filter(move |r| r.charge == charge && r.counts() && captured).filter(move |r| {
             let is_release = release_left && r.request.is_none() && r.amount == released;
@@ -59,33 +59,42 @@ impl State {
         self.charges.keys().map(|c| self.refunded_on(c)).sum()
     }
 
-    /// Lost in disputes, at most what the charge still held.
+    /// Taken on one charge.
+    fn captured_on(&self, charge: &str) -> i64 {
+        self.charges.get(charge).filter(|c| c.took()).map_or(0, |c| iso(c.amount_captured, c.currency))
+    }
+
+    /// Lost in disputes on one charge, at most what it still held. A dispute in another currency than its charge's
+    /// cannot be set against it: the whole counts as lost.
+    fn lost_on(&self, charge: &str) -> i64 {
+        let held = (self.captured_on(charge) - self.refunded_on(charge)).max(0);
+        let currency = self.charges.get(charge).map(|c| c.currency);
+        let lost = self.disputes.values().filter(|d| d.charge == charge && d.is_lost());
+        let amounts =
+            lost.map(|d| if Some(d.currency) == currency { iso(d.amount, d.currency) } else { held });
+        amounts.fold(0, |sum, amount| (sum + amount).min(held))
+    }
+
+    /// Lost in disputes, at most what the charges still held.
     pub fn lost(&self) -> i64 {
-        let lost_on = |charge: &str| -> i64 {
-            let held = self.charges.get(charge).map_or(0, |c| iso(c.amount_captured, c.currency))
-                - self.refunded_on(charge);
-            let lost: i64 = self
-                .disputes
-                .values()
-                .filter(|d| d.charge == charge && d.is_lost())
-                .map(|d| iso(d.amount, d.currency))
-                .sum();
-            lost.min(held.max(0))
-        };
-        self.charges.keys().map(|c| lost_on(c)).sum()
+        self.charges.keys().map(|c| self.lost_on(c)).sum()
     }
 
     /// What one charge still holds that could be refunded.
     pub fn left_on(&self, charge: &str) -> i64 {
-        let captured =
-            self.charges.get(charge).filter(|c| c.captured).map_or(0, |c| iso(c.amount_captured, c.currency));
-        let lost: i64 = self
-            .disputes
+        let gone = self.refunded_on(charge) + self.unread_refunds_on(charge) + self.lost_on(charge);
+        (self.captured_on(charge) - gone).max(0)
+    }
+
+    /// Refunds of a charge that are claimed, or were before their key was rolled, and have no outcome; without `but`.
+    pub fn in_flight_on(&self, charge: &str, but: &str) -> i64 {
+        self.requests
             .values()
-            .filter(|d| d.charge == charge && d.is_lost())
-            .map(|d| iso(d.amount, d.currency))
-            .sum();
-        (captured - self.refunded_on(charge) - self.unread_refunds_on(charge) - lost).max(0)
+            .filter(|r| {
+                r.id != but && r.refunded_charge.as_deref() == Some(charge) && self.request_open(&r.id)
+            })
+            .map(|r| r.amount)
+            .sum()
     }
 
     /// Asked for and neither made nor ended: shrinks what may be asked besides.
@@ -96,7 +105,7 @@ impl State {
     /// Whether a request still waits for its refund.
     pub fn request_open(&self, id: &str) -> bool {
         let Some(request) = self.requests.get(id) else { return false };
-        let made = self.refunds.values().any(|r| r.request.as_deref() == Some(id));
+        let made = self.refund_exists(id);
         let denied = self.decision(&format!("refund:{id}")) == Some(crate::domain::fact::Decision::Deny);
         let lapsed = self.cases.get(&format!("refund:{id}")).is_some_and(|c| c.lapsed);
         request.result.is_none() && !made && !denied && !lapsed
@@ -106,7 +115,7 @@ impl State {
     pub fn target(&self, now: UnixTime) -> i64 {
         let Some(order) = &self.order else { return 0 };
         match (order.deposit, order.balance_due_at) {
-            (Some(deposit), Some(due)) if now < due => deposit.clamp(0, order.total),
+            (Some(deposit), Some(due)) if now < due => deposit.clamp(0, order.total.max(0)),
             _ => order.total,
         }
     }
@@ -148,7 +157,7 @@ impl State {
         let payment_id = self
             .charges
             .values()
-            .find(|c| c.captured)
+            .find(|c| c.took())
             .map(|c| c.intent.clone())
             .or_else(|| self.last_attempt().and_then(|a| self.intent_of(a)).map(|i| i.id.clone()));
         Some(PaymentView {
@@ -174,7 +183,7 @@ impl State {
         if let Some(dispute) = self.disputes.values().find(|d| d.is_open()) {
             return (S::Disputed, dispute.reason.clone());
         }
-        if !self.contradictions.is_empty() {
+        if self.contradictions.keys().any(|case| self.decision(case).is_none()) {
             return (S::Review, "contradiction".into());
         }
         let (captured, refunded, lost) = (self.captured(), self.refunded(), self.lost());
@@ -216,10 +225,25 @@ impl State {
             && self.due(now) > 0
     }
 
-    /// Requests that the cancellation policy made.
+    /// Requests that the cancellation policy made and that did not lapse with a cancellation taken back.
     pub fn cancellation_asked(&self, charge: &str) -> bool {
-        self.requests
-            .values()
-            .any(|r| r.origin == Origin::Cancellation && r.charge.as_deref() == Some(charge))
+        self.requests.values().any(|r| {
+            r.origin == Origin::Cancellation
+                && r.charge.as_deref() == Some(charge)
+                && !self.request_lapsed(&r.id)
+        })
+    }
+
+    /// Whether what asked for the refund went away before it was made.
+    pub fn request_lapsed(&self, id: &str) -> bool {
+        let lapsed = self.cases.get(&format!("refund:{id}")).is_some_and(|c| {
+            c.lapsed && c.decision.is_none_or(|d| d == crate::domain::fact::Decision::Approve)
+        });
+        lapsed && self.requests.get(id).is_some_and(|r| r.result.is_none()) && !self.refund_exists(id)
+    }
+
+    /// Whether a refund at Stripe names this request, whatever became of it.
+    pub fn refund_exists(&self, id: &str) -> bool {
+        self.refunds.values().any(|r| r.request.as_deref() == Some(id))
     }
 }

@@ -1,0 +1,160 @@
+//! What cannot settle by itself: contradictions, the unknown, write-backs, limits.
+
+use super::kit::{Story, charge, charge_view, check, decided, intent, order, session};
+use crate::domain::fact::{CaseKind, Decision, OrderView, StoredFact, Terms, What, chain_break, hash_of};
+use crate::domain::ids::Function;
+use crate::domain::money::Currency;
+use crate::domain::order::PaymentEcho;
+use crate::domain::plan::{Do, due_at, plan};
+use crate::domain::time::Seconds;
+use crate::domain::view::PaymentStatus;
+
+fn tells(story: &Story) -> bool {
+    story.plan().iter().any(|a| matches!(&a.what, Do::Effect { effect, .. } if effect == "tell"))
+}
+
+#[test]
+fn an_order_never_seen_is_looked_at() {
+    let story = Story::empty().see(What::BuyerAsked);
+    check(&story, &["payment-creator: look at order (order_not_seen)"]);
+    assert!(plan(&Story::empty().state(), &story.policy, story.now).is_empty());
+}
+
+#[test]
+fn a_contradiction_charges_nothing_until_a_person_goes_on() {
+    let story = Story::of(order(1000))
+        .with_session(1)
+        .see(session("cs_1", 1, "expired", Some("pi_1")))
+        .see(intent("pi_1", 1, "succeeded", 0))
+        .see(intent("pi_1", 1, "canceled", 0))
+        .see(What::BuyerAsked)
+        .settled();
+    check(&story, &[]);
+    let case = "contradiction:pi_1";
+    assert_eq!(story.case(case), Some(CaseKind::Contradiction));
+    assert_eq!(story.state().view.unwrap().status, PaymentStatus::Review);
+    let on = story.see(decided(case, Decision::Approve));
+    assert!(on.wants()[0].contains("session:2"), "{:?}", on.wants());
+    assert_ne!(on.state().view.unwrap().status, PaymentStatus::Review);
+}
+
+#[test]
+fn money_in_another_currency_than_the_order_is_a_contradiction_either_way() {
+    let usd = Currency::parse("USD").unwrap();
+    let mut dollars = charge_view("ch_1", "pi_1", 1000);
+    dollars.currency = usd;
+    assert!(Story::of(order(1000)).see(What::ChargeSeen(dollars)).state().contradicted());
+    let paid = Story::of(order(1000)).see(charge("ch_1", "pi_1", 1000));
+    let turned = paid.order(OrderView { currency: usd, ..order(1000) });
+    assert!(turned.state().contradicted());
+    assert!(!turned.order(order(1000)).state().contradicted());
+}
+
+#[test]
+fn an_outcome_unknown_for_too_long_is_a_case_each_time() {
+    let unknown = |mut story: Story| {
+        let since = story.now;
+        for claim in story.claims.values_mut() {
+            claim.unknown_since = Some(since);
+        }
+        story.later(Seconds::days(1)).settled()
+    };
+    let tell = |story: Story| {
+        story.claim("tell", Terms::Tell { version: 1 }, Function::OrderUpdater, "view_changed")
+    };
+    let story = unknown(tell(Story::of(order(0))));
+    assert_eq!(story.state().cases.values().filter(|c| c.is_open()).count(), 1);
+    let mut story = story;
+    story.claims.clear();
+    let story = story.settled();
+    assert_eq!(story.state().cases.values().filter(|c| c.is_open()).count(), 0);
+    let story = unknown(tell(story));
+    assert_eq!(story.state().cases.values().filter(|c| c.is_open()).count(), 1);
+}
+
+#[test]
+fn a_refused_write_back_is_repeated_once_per_approval() {
+    let refused = || What::TellFailed { effect: "tell".into(), detail: "it answers 422".into() };
+    let story = Story::of(order(0));
+    assert!(tells(&story));
+    let story = story.see(refused()).settled();
+    assert!(!tells(&story));
+    let case =
+        |story: &Story| story.state().cases.iter().find(|(_, c)| c.is_open()).map(|(id, _)| id.clone());
+    let first = case(&story).unwrap();
+    let story = story.see(decided(&first, Decision::Approve));
+    assert!(tells(&story));
+    let story = story.see(refused()).settled();
+    assert!(!tells(&story));
+    assert_ne!(case(&story).unwrap(), first);
+    // A newer view is told, and the old refusal is history.
+    let story = story.order(order(500)).settled();
+    assert!(tells(&story));
+    let version = story.state().view_version;
+    assert_eq!(case(&story.see(What::ViewTold { version }).settled()), None);
+}
+
+#[test]
+fn an_echo_that_differs_after_an_acknowledgement_is_a_case_not_a_loop() {
+    let story = Story::of(order(0));
+    let version = story.state().view_version;
+    let story = story.see(What::ViewTold { version });
+    let echo = Some(PaymentEcho { version, status: "refunded".into() });
+    let story = story.order(OrderView { echo, ..order(0) }).settled();
+    assert_eq!(story.case(&format!("echo:{version}")), Some(CaseKind::WriteBack));
+    assert!(!tells(&story));
+}
+
+#[test]
+fn past_the_limit_nothing_is_done_but_a_person_is_told() {
+    let mut story = Story::of(order(1000));
+    story.policy.limits.facts_max = 1;
+    story.policy.notify = true;
+    let story = story.settled();
+    check(&story, &["notifier: notice:case:limit (must_be_told)"]);
+    let story = story.see(What::Noticed { key: "case:limit".into() });
+    check(&story, &[]);
+}
+
+#[test]
+fn due_is_the_earliest_and_ready_work_of_others_has_grace() {
+    let story = Story::of(order(1000));
+    assert_eq!(due_at(&story.plan(), story.now, Seconds(120)), Some(story.now + Seconds(120)));
+    assert_eq!(due_at(&[], story.now, Seconds(120)), None);
+}
+
+#[test]
+fn a_kind_of_tomorrow_is_kept_and_ignored() {
+    let story = Story::of(order(1000));
+    let mut value = serde_json::to_value(&story.facts[0]).unwrap();
+    value["kind"] = "tomorrow".into();
+    let raw = value.to_string();
+    let stored = StoredFact::parse(raw.clone()).unwrap();
+    assert_eq!(stored.raw, raw);
+    assert_eq!(stored.fact.what, What::Unknown { was: "tomorrow".into() });
+    let mut with = story.clone();
+    with.facts.push(stored.fact);
+    assert_eq!(with.wants(), story.wants());
+}
+
+#[test]
+fn an_edit_anywhere_before_the_end_breaks_the_chain() {
+    let story = Story::of(order(1000)).with_session(1).paid(1, 1000);
+    let mut prev = String::new();
+    let mut stored = Vec::new();
+    for mut fact in story.facts {
+        fact.prev = prev;
+        let raw = serde_json::to_string(&fact).unwrap();
+        prev = hash_of(&raw);
+        stored.push(StoredFact { raw, fact });
+    }
+    assert_eq!(chain_break(&stored, ""), None);
+    for i in 0..stored.len() - 1 {
+        let mut edited = stored.clone();
+        edited[i] = StoredFact::parse(edited[i].raw.replacen("\"test/1\"", "\"tesT/1\"", 1)).unwrap();
+        assert_eq!(chain_break(&edited, ""), Some(i + 1));
+        let mut dropped = stored.clone();
+        dropped.remove(i);
+        assert_eq!(chain_break(&dropped, ""), Some(i));
+    }
+}
