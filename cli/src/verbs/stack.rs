@@ -105,7 +105,7 @@ fn moment(text: &str) -> Result<UnixTime, Failure> {
 
 /// One secret, from standard input.
 pub(crate) async fn secrets_put(args: &WorldArgs, name: &str) -> Result<(), Failure> {
-    let world = args.open().await?;
+    let world = args.open_unnamed().await?;
     let input = std::io::stdin();
     if input.is_terminal() {
         return Err(format!(
@@ -117,7 +117,7 @@ pub(crate) async fn secrets_put(args: &WorldArgs, name: &str) -> Result<(), Fail
     let mut text = String::new();
     input.lock().take(SECRET_BYTES_MAX).read_to_string(&mut text)?;
     world.engine.secrets.put(name, &SecretString::from(text)).await?;
-    say(&format!("{name} is stored"));
+    say(&format!("{name} is stored in {}", world.secrets_place()));
     Ok(())
 }
 
