@@ -203,3 +203,46 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn without_a_command_it_is_the_demo_and_every_verb_parses() {
+        Cli::command().debug_assert();
+        assert!(Cli::try_parse_from(["tandem"]).unwrap().command.is_none());
+        for line in [
+            "tandem demo --record x.jsonl",
+            "tandem serve --json",
+            "tandem stripe --port 12111 --forward-to http://127.0.0.1:1/a --forward-to http://127.0.0.1:1/b --json",
+            "tandem --local explain shop/1 --json",
+            "tandem case list --stack prod --resources stack.json",
+            "tandem case show shop/1",
+            "tandem case approve shop/1 refund:shop:r1 --by Ada",
+            "tandem refund shop/1 12.50 --reason gift --by Ada --again",
+            "tandem redrive payments --max 5",
+            "tandem import --since 2026-11-01 --apply",
+            "tandem secrets put stripe-key",
+            "tandem money off --by Ada",
+            "tandem check",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn nobody_decides_without_a_name_and_no_secret_is_taken_from_the_command_line() {
+        for line in [
+            "tandem case approve shop/1 c",
+            "tandem refund shop/1 1.00 --reason x",
+            "tandem refund shop/1 1.00 --by Ada",
+            "tandem money off",
+            "tandem secrets put stripe-key value",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

@@ -15,3 +15,8 @@ pub(crate) fn say(text: &str) {
 pub(crate) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "tandem: {text}");
 }
+
+/// What the operator should know, beside the output.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::Value;
 use shared::aws::SdkConfig;
 use shared::clock::Clock;
-use shared::config::{Config, TANDEM_TOML};
+use shared::config::{Config, SecretStore, TANDEM_TOML};
 use shared::domain::ids::{Function, OrderKey};
 use shared::domain::time::UnixTime;
 use shared::engine::{Engine, Tokens};
@@ -20,10 +20,11 @@ use shared::operator::By;
 use shared::outbound::http::{Http as _, HttpRequest, ReqwestHttp};
 
 use crate::aws;
-use crate::output::Failure;
+use crate::output::{Failure, note};
 
 /// Where `tandem serve` writes how it is reached, from the root of the repository.
 pub(crate) const LOCAL_FILE: &str = "target/tandem-local.json";
+const SECRETS: &str = "TANDEM_SECRETS";
 /// A running local stack answers within this.
 const PROBE: Duration = Duration::from_millis(800);
 
@@ -53,9 +54,21 @@ pub(crate) struct World {
 impl WorldArgs {
     /// Finds the stack and opens it.
     pub(crate) async fn open(&self) -> Result<World, Failure> {
+        let world = self.open_unnamed().await?;
+        named(&world.engine.config)?;
+        Ok(world)
+    }
+
+    /// The same for what needs neither table nor queue.
+    pub(crate) async fn open_unnamed(&self) -> Result<World, Failure> {
         if let Some(file) = self.local_file()? {
             match file.probe().await {
-                Some(clock) => return file.open(clock),
+                Some(clock) => {
+                    if !self.local {
+                        note("speaking to the local stack; name a deployed one with --stack and --resources");
+                    }
+                    return file.open(clock);
+                }
                 None if self.local => {
                     return Err(format!(
                         "the local stack in {LOCAL_FILE} does not answer; start it with `tandem serve`"
@@ -66,9 +79,7 @@ impl WorldArgs {
             }
         }
         let config = Config::parse(TANDEM_TOML, &*self.overrides()?)?;
-        named(&config)?;
-        let sdk = aws::deployed().await;
-        Ok(World::over(config, sdk, Clock::System, false)?)
+        World::over(config, aws::deployed().await, Clock::System, false)
     }
 
     /// The local stack's file, when it may be meant.
@@ -97,6 +108,10 @@ impl WorldArgs {
         };
         if let Some(stack) = &self.stack {
             names.insert("TANDEM_STACK".to_owned(), stack.clone());
+            // Where the template tells the stack's functions to look.
+            if shared::config::env(SECRETS).is_none() {
+                names.entry(SECRETS.to_owned()).or_insert_with(|| format!("ssm:/tandem/{stack}/"));
+            }
         }
         Ok(Box::new(move |name| names.get(name).cloned().or_else(|| shared::config::env(name))))
     }
@@ -107,6 +122,16 @@ impl World {
         let http = Arc::new(ReqwestHttp::new()?);
         let engine = Engine::over(Function::Cli, Arc::new(config), &sdk, http, clock, Tokens::Random);
         Ok(Self { engine, sdk, local })
+    }
+
+    /// Where secrets are written, for people.
+    pub(crate) fn secrets_place(&self) -> String {
+        match &self.engine.config.secrets {
+            SecretStore::Ssm { prefix } => format!("SSM under {prefix}"),
+            SecretStore::SecretsManager { prefix } => format!("Secrets Manager under {prefix}"),
+            SecretStore::Env => "the environment".to_owned(),
+            SecretStore::File { dir } => format!("folder {dir}"),
+        }
     }
 
     /// The order that an operator means: a full key, or SHOP/ORDERID.
@@ -195,7 +220,7 @@ fn variable_of(name: &str, value: String) -> Option<(String, String)> {
     }
     if name == "SecretsPrefix" {
         let place = if value.contains(':') { value } else { format!("ssm:{value}") };
-        return Some(("TANDEM_SECRETS".to_owned(), place));
+        return Some((SECRETS.to_owned(), place));
     }
     let variable = match name {
         "OrdersTableName" => "TANDEM_ORDERS_TABLE".to_owned(),

@@ -3,6 +3,7 @@
 mod architecture;
 mod demo;
 mod far_side;
+mod operator;
 mod reconciler;
 mod story;
 mod sweeper;

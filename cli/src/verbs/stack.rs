@@ -7,6 +7,7 @@ use std::sync::Arc;
 use local::stripe::{AloneOptions, Started, run_alone};
 use secrecy::SecretString;
 use shared::config::{Config, TANDEM_TOML};
+use shared::domain::time::UnixTime;
 use shared::outbound::http::ReqwestHttp;
 use shared::queue::Queue;
 
@@ -75,15 +76,36 @@ pub(crate) async fn redrive(args: &WorldArgs, queue: &str, most: u32) -> Result<
     }
 }
 
-/// Older orders.
+/// Older orders: listed at every order system; with `apply` each becomes a hint.
 pub(crate) async fn import(args: &WorldArgs, since: &str, apply: bool) -> Result<(), Failure> {
-    let _ = (args, since, apply);
-    Err("this build cannot import yet".into())
+    let since = moment(since)?;
+    let world = args.open().await?;
+    let deps = sweeper::Deps::new(world.engine);
+    let report = sweeper::import_since(&deps, since, apply).await;
+    for (source, listed) in &report.listed {
+        say(&format!("{source}: {listed} order(s) changed since {since}"));
+    }
+    say(&match apply {
+        true => format!("{} hint(s) queued; the functions read each order and decide", report.hinted),
+        false => "nothing was changed; add --apply to bring them in".to_owned(),
+    });
+    for (source, why) in &report.failed {
+        complain(&format!("{source}: {why}; what is listed of it is incomplete, run it again"));
+    }
+    if report.failed.is_empty() { Ok(()) } else { Err("not every order system could be listed".into()) }
+}
+
+/// `2026-11-01` (midnight UTC), or RFC 3339.
+fn moment(text: &str) -> Result<UnixTime, Failure> {
+    let full = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    let at: jiff::Timestamp =
+        full.parse().map_err(|_| format!("{text:?} is no date; write 2026-11-01 or 2026-11-01T12:00:00Z"))?;
+    Ok(UnixTime(at.as_second()))
 }
 
 /// One secret, from standard input.
 pub(crate) async fn secrets_put(args: &WorldArgs, name: &str) -> Result<(), Failure> {
-    let world = args.open().await?;
+    let world = args.open_unnamed().await?;
     let input = std::io::stdin();
     if input.is_terminal() {
         return Err(format!(
@@ -95,7 +117,7 @@ pub(crate) async fn secrets_put(args: &WorldArgs, name: &str) -> Result<(), Fail
     let mut text = String::new();
     input.lock().take(SECRET_BYTES_MAX).read_to_string(&mut text)?;
     world.engine.secrets.put(name, &SecretString::from(text)).await?;
-    say(&format!("{name} is stored"));
+    say(&format!("{name} is stored in {}", world.secrets_place()));
     Ok(())
 }
 
@@ -110,4 +132,18 @@ pub(crate) async fn money(args: &WorldArgs, on: bool, name: &str) -> Result<(), 
         "every money call waits from now on; `tandem money on --by NAME` lets them through"
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_midnight_utc_and_a_moment_is_itself() {
+        assert_eq!(moment("2027-01-15").unwrap(), UnixTime(1_799_971_200));
+        assert_eq!(moment("2027-01-15T08:00:00Z").unwrap(), UnixTime(1_800_000_000));
+        for wrong in ["", "yesterday", "2027-13-01", "15.01.2027"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
 }
