@@ -129,9 +129,18 @@ async fn timeline(stack: &Stack, order_id: &str) -> Result<(), Error> {
     say(&format!("  order {order_id}"));
     for line in shared::domain::explain::timeline(&item.facts) {
         let by = line.function.split('/').next().unwrap_or_default().to_owned();
-        say(&format!("    {}  {by:<17} {}  ({})", line.at, line.what, line.why));
+        say(&format!("    {}  {by:<17} {}  ({})", line.at, short_ids(&line.what), line.why));
     }
     Ok(())
+}
+
+/// Stripe's longest ids, cut for the eye.
+fn short_ids(text: &str) -> String {
+    let cut = |word: &str| match word.char_indices().nth(20) {
+        Some((at, _)) if word.contains("cs_test_") => format!("{}...", &word[..at]),
+        _ => word.to_owned(),
+    };
+    text.split(' ').map(cut).collect::<Vec<_>>().join(" ")
 }
 
 fn record(stack: &Stack, path: &PathBuf) -> Result<(), Error> {

@@ -110,7 +110,7 @@ impl Engine {
         Ok(observed(facts))
     }
 
-    /// A charge by itself, then its intent.
+    /// A charge, and its intent when the charge is new.
     pub async fn read_charge(
         &self,
         client: &StripeClient,
@@ -120,7 +120,10 @@ impl Engine {
     ) -> Result<Seen, EngineError> {
         let Some(read) = unless_missing(client.retrieve_charge(id).await)? else { return Ok(Vec::new()) };
         let mut out = Vec::new();
-        if let Some(intent) = read.payment_intent.as_ref().map(Expandable::id) {
+        // A charge that is known has its intent known too.
+        if let Some(intent) = read.payment_intent.as_ref().map(Expandable::id)
+            && !state.charges.contains_key(id)
+        {
             out = self.read_intent(client, key, state, intent).await?;
         }
         if !out.iter().any(|(what, _)| matches!(what, What::ChargeSeen(c) if c.id == id)) {
