@@ -148,11 +148,10 @@ impl Stack {
         };
         let mut config = Config::parse(TANDEM_TOML, &overrides).unwrap();
         config.resources = aws.provision("demo").await.unwrap();
-        aws.ssm().put_secret(
-            "/tandem/demo/stripe-key",
-            &["sk", "test", "local-is-not-a-secret"].join("_"),
-            START,
-        );
+        let key = ["sk", "test", "local-is-not-a-secret"].join("_");
+        for name in config.stripe("stripe").unwrap().api_keys.values() {
+            aws.ssm().put_secret(&format!("/tandem/demo/{name}"), &key, START);
+        }
         aws.ssm().put_secret("/tandem/demo/shop-api-key", "a-token-for-tests", START);
         change(&mut config);
         let far = FarSide::default();

@@ -190,12 +190,11 @@ pub async fn handle(
     let mut books = gather::Books::new(deps, window, deadline);
     books.our_days().await?;
     books.at_stripe().await?;
-    let so_far = match_orders(&scope, books.ours(), books.charges.clone(), books.refunds.clone(), Vec::new());
+    let so_far = match_orders(&scope, books.ours(), &books.charges, &books.refunds, &[]);
     let shop = books.at_shops(&so_far).await?;
     let orders = u32::try_from(books.orders()).unwrap_or(u32::MAX);
-    let (ours, foreign, partial) = (books.ours(), books.foreign, books.partial);
-    let matched = match_orders(&scope, ours, books.charges, books.refunds, shop);
-    let report = report::of(window, orders, foreign, partial, matched);
+    let matched = match_orders(&scope, books.ours(), &books.charges, &books.refunds, &shop);
+    let report = report::of(window, orders, books.foreign, books.partial, matched);
     for (suffix, kind, body) in [
         ("csv", "text/csv; charset=utf-8", report::csv(&report)?),
         ("json", "application/json", report::json(&report, scope.now)?),

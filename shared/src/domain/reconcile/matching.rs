@@ -23,17 +23,17 @@ pub struct Matched {
 pub fn match_orders(
     scope: &Scope,
     ours: Vec<OurOrder>,
-    charges: Vec<TheirCharge>,
-    refunds: Vec<TheirRefund>,
-    shop: Vec<ShopOrder>,
+    charges: &[TheirCharge],
+    refunds: &[TheirRefund],
+    shop: &[ShopOrder],
 ) -> Matched {
     let ours: BTreeMap<OrderKey, OurOrder> = ours.into_iter().map(|o| (o.key.clone(), o)).collect();
-    let mut book = Book { scope, ids: Ids::of(&ours, &charges), out: Matched::default() };
-    book.charges(&ours, &charges);
-    book.refunds(&ours, &refunds);
-    book.missing_there(&ours, &charges, &refunds);
+    let mut book = Book { scope, ids: Ids::of(&ours, charges), out: Matched::default() };
+    book.charges(&ours, charges);
+    book.refunds(&ours, refunds);
+    book.missing_there(&ours, charges, refunds);
     book.sums(&ours);
-    book.shop(&ours, &shop);
+    book.shop(&ours, shop);
     book.out.exceptions.sort();
     book.out.exceptions.dedup();
     book.out

@@ -103,7 +103,7 @@ impl World {
     }
 
     fn matched(self) -> Matched {
-        match_orders(&scope(), self.ours, self.charges, self.refunds, self.shop)
+        match_orders(&scope(), self.ours, &self.charges, &self.refunds, &self.shop)
     }
 
     fn only(self) -> Exception {
