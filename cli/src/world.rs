@@ -28,6 +28,9 @@ const SECRETS: &str = "TANDEM_SECRETS";
 /// A running local stack answers within this.
 const PROBE: Duration = Duration::from_millis(800);
 
+/// What replaces a key of tandem.toml, by variable name.
+pub(crate) type Overrides = Box<dyn Fn(&str) -> Option<String>>;
+
 /// Which stack.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct WorldArgs {
@@ -101,7 +104,7 @@ impl WorldArgs {
     }
 
     /// What replaces keys of tandem.toml: `--stack`, then the file, then the environment.
-    pub(crate) fn overrides(&self) -> Result<Box<dyn Fn(&str) -> Option<String>>, Failure> {
+    pub(crate) fn overrides(&self) -> Result<Overrides, Failure> {
         let mut names = match &self.resources {
             Some(path) => resource_names(path)?,
             None => BTreeMap::new(),

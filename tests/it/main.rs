@@ -1,12 +1,18 @@
 //! Stories through the real handlers, and the rules of the house.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
-
+#[cfg(test)]
 mod architecture;
+#[cfg(test)]
 mod demo;
+#[cfg(test)]
 mod far_side;
+#[cfg(test)]
 mod operator;
+#[cfg(test)]
 mod reconciler;
+#[cfg(test)]
 mod story;
+#[cfg(test)]
 mod sweeper;
+#[cfg(test)]
 mod template;

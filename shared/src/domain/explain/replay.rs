@@ -52,11 +52,11 @@ impl<'a> Replay<'a> {
         if all().any(|a| a.ready(fact.at) && asks_for(&a.what, &fact.what)) {
             return None;
         }
-        let instead = all().filter(|a| rivals(&a.what, &fact.what)).map(|a| {
+        let mut instead = all().filter(|a| rivals(&a.what, &fact.what)).map(|a| {
             let words = super::words::of_do(&a.what, &self.state);
             if a.ready(fact.at) { words } else { format!("{words} at {}", a.at) }
         });
-        Some(match instead.last() {
+        Some(match instead.next_back() {
             Some(instead) => format!("today's policy would not; it would {instead}"),
             None => "today's policy would not".to_owned(),
         })

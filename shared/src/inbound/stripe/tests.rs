@@ -198,10 +198,10 @@ fn an_event_of_another_mode_or_account_is_told_apart() {
 fn signed_but_unreadable_events_are_parked() {
     let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
     let no_object = event("payment_intent.succeeded", &json!({})).to_string();
-    let odd_id = event("refund.created", &json!({ "id": "a b", "object": "charge" })).to_string();
+    let odd_id = event("payment_intent.succeeded", &json!({ "id": "a b", "object": "charge" })).to_string();
     let thin =
         json!({ "id": "evt_1", "object": "v2.core.event", "type": "v1.x", "livemode": false }).to_string();
-    let no_mode = json!({ "id": "evt_1", "object": "event", "type": "refund.created" }).to_string();
+    let no_mode = json!({ "id": "evt_1", "object": "event", "type": "payment_intent.succeeded" }).to_string();
     for (text, event) in [
         ("not json", None),
         (deep.as_str(), None),
