@@ -203,7 +203,7 @@ pub fn plan(state: &State, policy: &Policy, now: UnixTime) -> Vec<Action> {
         let text = format!("{} facts: something goes in circles; look at the timeline", state.facts);
         draft.case("limit".into(), CaseKind::Limit, text);
         if policy.notify && state.case_open("limit") {
-            draft.notice(now, "case:limit".into());
+            draft.notice(now, "case:limit");
         }
         return draft.actions;
     }

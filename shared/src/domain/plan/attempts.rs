@@ -75,7 +75,7 @@ impl Draft<'_> {
                     Function::PaymentCreator,
                     Reason::SecondObject,
                     session.attempt,
-                    session.id,
+                    &session.id,
                 );
             }
         }
@@ -86,7 +86,7 @@ impl Draft<'_> {
             // An intent of a page is Stripe's to close, unless it has reserved money.
             if !own && (attempt.off_session || intent.status == "requires_capture") {
                 second = true;
-                self.close_intent(Function::PaymentCreator, Reason::SecondObject, intent.attempt, intent.id);
+                self.close_intent(Function::PaymentCreator, Reason::SecondObject, intent.attempt, &intent.id);
             }
         }
         second
@@ -101,22 +101,22 @@ impl Draft<'_> {
         other && taken
     }
 
-    fn close_session(&mut self, owner: Function, reason: Reason, attempt: u32, session: String) {
-        let terms = Terms::ExpireSession { attempt, session: session.clone() };
+    fn close_session(&mut self, owner: Function, reason: Reason, attempt: u32, session: &str) {
+        let terms = Terms::ExpireSession { attempt, session: session.to_owned() };
         self.effect(owner, self.now, reason, format!("expire:{session}"), terms);
     }
 
-    fn close_intent(&mut self, owner: Function, reason: Reason, attempt: u32, intent: String) {
-        let terms = Terms::CancelIntent { attempt, intent: intent.clone() };
+    fn close_intent(&mut self, owner: Function, reason: Reason, attempt: u32, intent: &str) {
+        let terms = Terms::CancelIntent { attempt, intent: intent.to_owned() };
         self.effect(owner, self.now, reason, format!("cancel:{intent}"), terms);
     }
 
     fn close(&mut self, owner: Function, reason: Reason, attempt: &Attempt) {
         let Some(object) = attempt.object.clone() else { return };
         if attempt.off_session {
-            self.close_intent(owner, reason, attempt.n, object);
+            self.close_intent(owner, reason, attempt.n, &object);
         } else {
-            self.close_session(owner, reason, attempt.n, object);
+            self.close_session(owner, reason, attempt.n, &object);
         }
     }
 
@@ -374,7 +374,7 @@ impl Draft<'_> {
         if order.status == OrderStatus::Cancelled {
             let owner = Function::PaymentRecorder;
             self.lapse(&case, Reason::CauseGone);
-            return self.close_intent(owner, Reason::OrderCancelled, attempt.n, intent.id);
+            return self.close_intent(owner, Reason::OrderCancelled, attempt.n, &intent.id);
         }
         if self.state.contradicted() {
             return;
@@ -388,7 +388,7 @@ impl Draft<'_> {
             () => None,
         };
         if let Some(reason) = misfit {
-            return self.close_intent(Function::PaymentRecorder, reason, attempt.n, intent.id);
+            return self.close_intent(Function::PaymentRecorder, reason, attempt.n, &intent.id);
         }
         let capture = |draft: &mut Self, at, reason| {
             let terms = Terms::Capture { attempt: attempt.n, intent: intent.id.clone(), amount_stripe };
@@ -407,7 +407,7 @@ impl Draft<'_> {
             Some(Decision::Approve) => return capture(self, self.now, Reason::PersonApproved),
             Some(Decision::Deny) => {
                 let (owner, reason) = (Function::PaymentRecorder, Reason::PersonDenied);
-                return self.close_intent(owner, reason, attempt.n, intent.id);
+                return self.close_intent(owner, reason, attempt.n, &intent.id);
             }
             None => {}
         }

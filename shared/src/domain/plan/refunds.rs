@@ -30,7 +30,7 @@ impl Draft<'_> {
                         - self.state.asked()
                         - self.state.lost();
                     let amount = wanted.amount.unwrap_or(left.max(0));
-                    self.ask(id, amount, None, Origin::Shop, wanted.reason.clone(), Reason::RefundAsked);
+                    self.ask(id, amount, None, Origin::Shop, &wanted.reason, Reason::RefundAsked);
                 }
             }
             if order.status == OrderStatus::Cancelled {
@@ -52,7 +52,7 @@ impl Draft<'_> {
         amount: i64,
         charge: Option<String>,
         origin: Origin,
-        text: String,
+        text: &str,
         why: Reason,
     ) {
         // Shops word reasons freely: what is kept is cut, and never reaches Stripe.
@@ -75,8 +75,8 @@ impl Draft<'_> {
         for charge in charges {
             let left = self.state.left_on(&charge);
             if left > 0 && !self.state.cancellation_asked(&charge) {
-                let text = "the order was cancelled".to_owned();
-                let id = self.unused(format!("cancel:{charge}"));
+                let text = "the order was cancelled";
+                let id = self.unused(&format!("cancel:{charge}"));
                 self.ask(id, left, Some(charge), Origin::Cancellation, text, Reason::RefundOnCancel);
             }
         }
@@ -100,9 +100,9 @@ impl Draft<'_> {
             return;
         };
         let charge = charge.clone();
-        let id = self.unused(format!("excess:{charge}:{amount}"));
+        let id = self.unused(&format!("excess:{charge}:{amount}"));
         if !self.state.requests.contains_key(&id) {
-            let text = "more was captured than the order owes".to_owned();
+            let text = "more was captured than the order owes";
             self.ask(id, amount, Some(charge), Origin::Excess, text, Reason::PersonDecides);
         }
     }
@@ -115,12 +115,12 @@ impl Draft<'_> {
 
     /// The id for a proposal that comes again: one that lapsed, or whose money went back, is history; one that was
     /// denied, or whose refund failed, stands and is not proposed again.
-    fn unused(&self, id: String) -> String {
+    fn unused(&self, id: &str) -> String {
         let history = |id: &String| {
             let returned = self.state.refunds.values().any(|r| r.request.as_ref() == Some(id) && r.counts());
             self.state.request_lapsed(id) || returned
         };
-        let mut next = id.clone();
+        let mut next = id.to_owned();
         let mut n = 1;
         while self.state.requests.contains_key(&next) && history(&next) {
             n += 1;

@@ -45,9 +45,9 @@ impl Draft<'_> {
         }
     }
 
-    pub(super) fn notice(&mut self, at: UnixTime, key: String) {
-        if !self.state.notices.contains(&key) {
-            let terms = Terms::Notice { key: key.clone() };
+    pub(super) fn notice(&mut self, at: UnixTime, key: &str) {
+        if !self.state.notices.contains(key) {
+            let terms = Terms::Notice { key: key.to_owned() };
             self.effect(Function::Notifier, at, Reason::MustBeTold, format!("notice:{key}"), terms);
         }
     }
@@ -62,12 +62,12 @@ impl Draft<'_> {
         if let Some(attempt) = self.state.gave_up
             && self.gave_up()
         {
-            self.notice(self.now, format!("gave_up:{attempt}"));
+            self.notice(self.now, &format!("gave_up:{attempt}"));
         }
         let open: Vec<String> =
             self.state.cases.iter().filter(|(_, c)| c.is_open()).map(|(id, _)| id.clone()).collect();
         for case in open {
-            self.notice(self.now, format!("case:{case}"));
+            self.notice(self.now, &format!("case:{case}"));
         }
     }
 
@@ -75,18 +75,18 @@ impl Draft<'_> {
     fn ask_buyer(&mut self) {
         let failure = self.current_failures().last().map(|f| (f.try_no, f.at));
         let Some((try_no, at)) = failure else {
-            return self.notice(self.now, format!("ask:{}", self.state.tries));
+            return self.notice(self.now, &format!("ask:{}", self.state.tries));
         };
         if self.gave_up() {
             return;
         }
-        self.notice(self.now, format!("ask:{try_no}"));
+        self.notice(self.now, &format!("ask:{try_no}"));
         let reminders = self.policy.retry.reminders.clone();
         for (i, wait) in reminders.iter().enumerate() {
             let key = format!("ask:{try_no}:reminder:{}", i + 1);
             if !self.state.notices.contains(&key) {
                 // One after the other: the next is planned when this one is out.
-                return self.notice(at + *wait, key);
+                return self.notice(at + *wait, &key);
             }
         }
     }

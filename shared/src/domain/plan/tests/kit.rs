@@ -155,25 +155,25 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let mut policy = Policy::default();
         policy.refund.auto_up_to.insert("EUR".into(), 10_000);
         Self { facts: Vec::new(), claims: BTreeMap::new(), policy, now: START }
     }
 
-    pub fn of(order: OrderView) -> Self {
+    pub(crate) fn of(order: OrderView) -> Self {
         Self::empty().order(order)
     }
 
-    pub fn order(self, order: OrderView) -> Self {
+    pub(crate) fn order(self, order: OrderView) -> Self {
         self.see(What::OrderSeen(Box::new(order)))
     }
 
-    pub fn see(self, what: What) -> Self {
+    pub(crate) fn see(self, what: What) -> Self {
         self.because(what, "observed")
     }
 
-    pub fn because(mut self, what: What, why: &str) -> Self {
+    pub(crate) fn because(mut self, what: What, why: &str) -> Self {
         self.facts.push(Fact {
             id: format!("t.{}", self.facts.len()),
             at: self.now,
@@ -188,12 +188,12 @@ impl Story {
         self
     }
 
-    pub fn later(mut self, by: Seconds) -> Self {
+    pub(crate) fn later(mut self, by: Seconds) -> Self {
         self.now = self.now + by;
         self
     }
 
-    pub fn claim(mut self, effect: &str, terms: Terms, by: Function, why: &str) -> Self {
+    pub(crate) fn claim(mut self, effect: &str, terms: Terms, by: Function, why: &str) -> Self {
         let generation = self.state().generations.get(effect).copied().unwrap_or(1);
         let claim = Claim {
             effect: effect.into(),
@@ -215,13 +215,13 @@ impl Story {
         self.because(What::Claimed { effect: effect.into(), generation, terms }, why)
     }
 
-    pub fn outcome(mut self, effect: &str, result: EffectResult) -> Self {
+    pub(crate) fn outcome(mut self, effect: &str, result: EffectResult) -> Self {
         let generation = self.claims.remove(effect).map_or(1, |c| c.generation);
         self.see(What::Outcome { effect: effect.into(), generation, result })
     }
 
     /// Claims what the plan wants under `effect`, which must be ready.
-    pub fn take(self, effect: &str) -> Self {
+    pub(crate) fn take(self, effect: &str) -> Self {
         let state = self.state();
         let wanted = plan(&state, &self.policy, self.now)
             .into_iter()
@@ -241,13 +241,13 @@ impl Story {
     }
 
     /// An open session made by the plan.
-    pub fn with_session(self, n: u32) -> Self {
+    pub(crate) fn with_session(self, n: u32) -> Self {
         let (effect, id) = (format!("session:{n}"), format!("cs_{n}"));
         self.take(&effect).outcome(&effect, done(&id)).see(session(&id, n, "open", None))
     }
 
     /// The session of attempt `n` was paid.
-    pub fn paid(self, n: u32, amount: i64) -> Self {
+    pub(crate) fn paid(self, n: u32, amount: i64) -> Self {
         let (cs, pi, ch) = (format!("cs_{n}"), format!("pi_{n}"), format!("ch_{n}"));
         self.see(session(&cs, n, "complete", Some(&pi)))
             .see(intent(&pi, n, "succeeded", amount))
@@ -255,21 +255,21 @@ impl Story {
     }
 
     /// An off-session intent made by the plan.
-    pub fn with_intent(self, n: u32, amount: i64) -> Self {
+    pub(crate) fn with_intent(self, n: u32, amount: i64) -> Self {
         let (effect, id) = (format!("intent:{n}"), format!("pi_{n}"));
         self.take(&effect).outcome(&effect, done(&id)).see(intent(&id, n, "requires_confirmation", amount))
     }
 
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         fold(&self.facts, &self.claims)
     }
 
-    pub fn plan(&self) -> Vec<Action> {
+    pub(crate) fn plan(&self) -> Vec<Action> {
         plan(&self.state(), &self.policy, self.now)
     }
 
     /// Adds what the plan only records until it comes to rest.
-    pub fn settled(mut self) -> Self {
+    pub(crate) fn settled(mut self) -> Self {
         for _ in 0..8 {
             let records: Vec<Action> =
                 self.plan().into_iter().filter(|a| a.ready(self.now) && a.is_record()).collect();
@@ -285,7 +285,7 @@ impl Story {
     }
 
     /// What the plan wants, in short words, write-backs left out.
-    pub fn wants(&self) -> Vec<String> {
+    pub(crate) fn wants(&self) -> Vec<String> {
         let all = self.plan();
         let mut words: Vec<String> = all
             .iter()
@@ -327,7 +327,7 @@ impl Story {
         format!("{owner}: {what} ({}){after}", action.reason.name())
     }
 
-    pub fn case(&self, id: &str) -> Option<CaseKind> {
+    pub(crate) fn case(&self, id: &str) -> Option<CaseKind> {
         self.state().cases.get(id).filter(|c| c.is_open()).map(|c| c.kind)
     }
 }
