@@ -163,7 +163,7 @@ impl EmbeddedAws {
     /// Answers a request that came over a port. DynamoDB, SQS and SSM only: their requests name the operation.
     pub async fn handle(&self, request: http::Request<Bytes>) -> Answer {
         let (parts, body) = request.into_parts();
-        let label = label_of(&parts);
+        let label = label_of(&parts, &body);
         self.0.counts.count(&label);
         self.route(&label, parts, body).await
     }
@@ -172,7 +172,7 @@ impl EmbeddedAws {
         let request = request.try_into_http1x().map_err(|e| ConnectorError::user(e.into()))?;
         let (parts, body) = request.into_parts();
         let body = collect(body).await?;
-        let label = label_of(&parts);
+        let label = label_of(&parts, &body);
         self.0.counts.count(&label);
         let faults = Arc::clone(&self.0.faults.read().unwrap_or_else(std::sync::PoisonError::into_inner));
         let effect = Box::pin(self.route(&label, parts, body));
@@ -199,7 +199,7 @@ async fn collect(body: SdkBody) -> Result<Bytes, ConnectorError> {
 }
 
 /// Which operation of which service a request is: the protocols with `x-amz-target` say so, the REST ones by host.
-fn label_of(parts: &http::request::Parts) -> IoLabel {
+fn label_of(parts: &http::request::Parts, body: &[u8]) -> IoLabel {
     let target = parts.headers.get("x-amz-target").and_then(|v| v.to_str().ok()).unwrap_or_default();
     if let Some((service, operation)) = target.split_once('.') {
         let service = match service {
@@ -207,7 +207,7 @@ fn label_of(parts: &http::request::Parts) -> IoLabel {
             "AmazonSSM" => "ssm",
             _ => "dynamodb",
         };
-        return IoLabel::new(service, operation);
+        return IoLabel::new(service, operation).named_by(body);
     }
     let host = parts.uri.host().unwrap_or_default();
     if host.starts_with("scheduler.") {

@@ -3,13 +3,25 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod checkout_example;
+#[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod events;
 #[cfg(test)]
 mod far_side;
 #[cfg(test)]
+mod io;
+#[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod permissions;
+#[cfg(test)]
 mod reconciler;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod stories;
 #[cfg(test)]
 mod story;
 #[cfg(test)]

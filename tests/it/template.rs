@@ -3,8 +3,8 @@
 //! Invariant: each rule is shown to fire on a breach planted in a copy of the template.
 
 mod planted;
-mod rules;
-mod source;
+pub(crate) mod rules;
+pub(crate) mod source;
 
 use std::collections::BTreeSet;
 

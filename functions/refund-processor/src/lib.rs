@@ -114,7 +114,10 @@ fn wanted(engine: &Engine, state: &State) -> Vec<String> {
                 charges.insert(charge);
             }
             // A request about to be stored is sized by what every charge still holds.
-            Do::Record(_) | Do::LookAtRefunds => charges.extend(state.charges.keys().cloned()),
+            // A declined one never held any.
+            Do::Record(_) | Do::LookAtRefunds => {
+                charges.extend(state.charges.values().filter(|c| c.status != "failed").map(|c| c.id.clone()));
+            }
             _ => {}
         }
     }

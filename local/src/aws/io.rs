@@ -1,11 +1,13 @@
 //! What passes between the SDK and the embedded services: a label per call, counts, and the seam for faults.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use futures::future::BoxFuture;
+use serde::Deserialize;
 use serde_json::json;
 use shared::domain::ids::Function;
 
@@ -21,21 +23,50 @@ pub struct IoLabel {
     pub service: &'static str,
     /// The operation, e.g. `UpdateItem`.
     pub operation: String,
+    /// On what, as far as the request says: a table, `table/index/name`, a queue, a secret.
+    pub resource: Option<String>,
 }
 
 impl IoLabel {
     /// A call made now, by whatever function is running now.
     pub fn new(service: &'static str, operation: &str) -> Self {
         let function = CURRENT_FUNCTION.try_with(|f| *f).ok();
-        Self { function, service, operation: operation.to_owned() }
+        Self { function, service, operation: operation.to_owned(), resource: None }
+    }
+
+    /// The same call, with the resource that its JSON body names.
+    #[must_use]
+    pub(crate) fn named_by(mut self, body: &[u8]) -> Self {
+        let named: Named<'_> = serde_json::from_slice(body).unwrap_or_default();
+        self.resource = match (named.table, named.index, named.queue, named.name) {
+            (Some(table), Some(index), ..) => Some(format!("{table}/index/{index}")),
+            (Some(table), ..) => Some(table.into_owned()),
+            (_, _, Some(url), _) => url.rsplit('/').next().map(str::to_owned),
+            (.., name) => name.map(Cow::into_owned),
+        };
+        self
     }
 }
 
 impl fmt::Display for IoLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let function = self.function.map_or("-", Function::name);
-        write!(f, "{function} {} {}", self.service, self.operation)
+        write!(f, "{function} {} {}", self.service, self.operation)?;
+        self.resource.as_ref().map_or(Ok(()), |resource| write!(f, " {resource}"))
     }
+}
+
+/// The fields by which the JSON protocols name what a call is about.
+#[derive(Default, Deserialize)]
+struct Named<'a> {
+    #[serde(rename = "TableName", borrow, default)]
+    table: Option<Cow<'a, str>>,
+    #[serde(rename = "IndexName", borrow, default)]
+    index: Option<Cow<'a, str>>,
+    #[serde(rename = "QueueUrl", borrow, default)]
+    queue: Option<Cow<'a, str>>,
+    #[serde(rename = "Name", borrow, default)]
+    name: Option<Cow<'a, str>>,
 }
 
 /// Calls by label.

@@ -266,7 +266,7 @@ async fn a_fault_after_the_effect_is_retried_by_the_sdk_and_each_try_is_counted_
     crate::pump::CURRENT_FUNCTION.scope(Function::WebhookReceiver, send).await.unwrap();
     let counted = io::since(&before, &aws.io_counts());
     let rows: Vec<String> = counted.iter().map(|(label, n)| format!("{label} {n}")).collect();
-    assert_eq!(rows, ["webhook-receiver sqs SendMessage 2"]);
+    assert_eq!(rows, ["webhook-receiver sqs SendMessage test-orders 2"]);
     assert_eq!(receive(&sqs, url).await.len(), 2, "a standard queue repeats");
 }
 

@@ -2,6 +2,14 @@
 
 use super::error::ApiError;
 
+/// The currencies of Stripe's list.
+const SUPPORTED: &str = "\
+    aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn bzd cad cdf \
+    chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd hnl htg \
+    huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk \
+    mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub \
+    rwf sar sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd \
+    vuv wst xaf xcd xcg xof xpf yer zar zmw";
 /// Currencies without a minor unit at Stripe.
 const ZERO_DECIMAL: &[&str] = &[
     "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf",
@@ -48,12 +56,14 @@ fn maximum(currency: &str) -> i64 {
     }
 }
 
-/// Refuses a currency that is not three letters.
+/// Refuses a currency that is not on Stripe's list.
 pub(crate) fn currency(sent: &str) -> Result<String, ApiError> {
-    if sent.len() == 3 && sent.bytes().all(|b| b.is_ascii_alphabetic()) {
-        return Ok(sent.to_ascii_lowercase());
+    let code = sent.to_ascii_lowercase();
+    if SUPPORTED.split(' ').any(|known| known == code) {
+        return Ok(code);
     }
-    Err(ApiError::plain_param("currency", &format!("Invalid currency: {sent}.")))
+    let text = format!("Invalid currency: {code}. Stripe currently supports these currencies: {SUPPORTED}");
+    Err(ApiError::plain_param("currency", &text))
 }
 
 /// Refuses an amount that cannot be charged.
@@ -129,6 +139,15 @@ mod tests {
     fn three_decimal_amounts_end_in_zero() {
         assert!(chargeable(5000, "kwd", "amount").is_ok());
         assert!(chargeable(5001, "kwd", "amount").is_err());
+    }
+
+    #[test]
+    fn currencies_are_those_of_the_list() {
+        assert_eq!(currency("EUR").ok().as_deref(), Some("eur"));
+        assert!(currency("qqq").is_err() && currency("").is_err() && currency("eu r").is_err());
+        for special in [ZERO_DECIMAL, THREE_DECIMAL, WHOLE_ONLY].concat() {
+            assert!(currency(special).is_ok(), "{special}");
+        }
     }
 
     #[test]

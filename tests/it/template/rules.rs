@@ -1,6 +1,6 @@
 //! The rules, one function each. A rule reports through `breach` and never panics: what is missing reads as null.
 
-mod permissions;
+pub(crate) mod permissions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,7 +52,7 @@ const FUNCTIONS: [(&str, bool); 10] = [
 
 const DAY: u64 = 86_400;
 
-fn pascal(name: &str) -> String {
+pub(crate) fn pascal(name: &str) -> String {
     name.split('-').map(|part| part[..1].to_uppercase() + &part[1..]).collect()
 }
 
@@ -80,7 +80,7 @@ fn arn(resource: &str) -> Value {
     json!({"Fn::GetAtt": [resource, "Arn"]})
 }
 
-fn list(value: &Value) -> Vec<&Value> {
+pub(crate) fn list(value: &Value) -> Vec<&Value> {
     match value {
         Value::Array(items) => items.iter().collect(),
         Value::Null => Vec::new(),

@@ -4,7 +4,7 @@ use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde_json::{Map, Value};
 
 /// The repository's template.
-pub(super) fn template() -> Result<Value, String> {
+pub(crate) fn template() -> Result<Value, String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
     read(&std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?)
 }

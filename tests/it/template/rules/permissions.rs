@@ -8,7 +8,7 @@ use shared::queue::Queue;
 use super::{Breach, FUNCTIONS, arn, function, list, of_type, pascal};
 
 /// A role's statements; both arms of an `Fn::If` count.
-fn statements(role: &Value) -> Vec<&Value> {
+pub(crate) fn statements(role: &Value) -> Vec<&Value> {
     let mut found = Vec::new();
     for policy in list(&role["Properties"]["Policies"]) {
         for statement in list(&policy["PolicyDocument"]["Statement"]) {
@@ -21,7 +21,7 @@ fn statements(role: &Value) -> Vec<&Value> {
     found
 }
 
-fn role_of<'a>(t: &'a Value, name: &str) -> &'a Value {
+pub(crate) fn role_of<'a>(t: &'a Value, name: &str) -> &'a Value {
     &t["Resources"][format!("{}Role", pascal(name))]
 }
 
