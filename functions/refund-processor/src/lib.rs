@@ -113,8 +113,8 @@ fn wanted(engine: &Engine, state: &State) -> Vec<String> {
             Do::Effect { terms: Terms::Refund { charge, .. }, .. } => {
                 charges.insert(charge);
             }
-            // A request about to be stored is sized by what every charge still holds.
-            // A declined one never held any.
+            // A request about to be stored is sized by what every charge still holds; a declined one
+            // never held any.
             Do::Record(_) | Do::LookAtRefunds => {
                 charges.extend(state.charges.values().filter(|c| c.status != "failed").map(|c| c.id.clone()));
             }
