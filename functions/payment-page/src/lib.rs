@@ -90,7 +90,9 @@ fn live_url(engine: &Engine, state: &State) -> Option<String> {
 async fn pay(engine: &Engine, token: &str, request: &HttpEvent) -> Result<HttpReply, EngineError> {
     let Some(key) = order_of(engine, token).await? else { return Ok(pages::unknown()) };
     let state = engine.store.load(&key).await?.state();
-    if live_url(engine, &state).is_some() || !state.payable(engine.clock.now()) {
+    // While the bank decides there is nothing to ask Stripe: pressing again and again costs one read of our table.
+    let processing = matches!(state.live_attempt(), Some((_, Phase::Processing)));
+    if live_url(engine, &state).is_some() || processing || !state.payable(engine.clock.now()) {
         return Ok(answer(engine, &state, token));
     }
     let corr = correlation_id(&engine.tokens.fresh());

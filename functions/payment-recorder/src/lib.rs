@@ -2,6 +2,8 @@
 //!
 //! Invariant: an event only says where to look. What is stored is what Stripe showed under the item's revision.
 
+use std::collections::BTreeSet;
+
 use shared::aws::SdkConfig;
 use shared::batch::{CONCURRENCY, Deadline, Delivery, Record, run_batch};
 use shared::domain::fact::{Terms, What};
@@ -71,7 +73,7 @@ async fn one(engine: &Engine, delivery: Delivery) -> Result<Disposition, EngineE
     };
     let event = hint.as_ref().filter(|h| !h.event.is_empty()).map(|h| format!("{}/{}", h.source, h.event));
     let trigger = Trigger { corr: message.corr, event, deadline };
-    engine.run(&key, &trigger, &mut Recorder { hint }).await?;
+    engine.run(&key, &trigger, &mut Recorder { hint, checked: BTreeSet::new() }).await?;
     Ok(Disposition::Done)
 }
 
@@ -89,6 +91,8 @@ async fn keep(engine: &Engine, hint: &StripeHint) -> Result<(), EngineError> {
 
 struct Recorder {
     hint: Option<StripeHint>,
+    /// Intents whose order and state were read under the current revision.
+    checked: BTreeSet<String>,
 }
 
 impl Hand for Recorder {
@@ -101,6 +105,9 @@ impl Hand for Recorder {
         moved: bool,
     ) -> Result<Vec<(What, Reason)>, EngineError> {
         let mut out = Vec::new();
+        if moved {
+            self.checked.clear();
+        }
         if let (true, Some(hint)) = (moved, &self.hint) {
             let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;
             let id = hint.object_id.as_str();
@@ -111,9 +118,8 @@ impl Hand for Recorder {
                 "dispute" => self.dispute(engine, &client, key, state, id).await?,
                 _ => Vec::new(),
             };
-        } else if moved {
-            out = self.before_capture(engine, trigger, key, state).await?;
         }
+        out.extend(self.before_capture(engine, trigger, key, state).await?);
         if out.is_empty() {
             out = engine.read_attempts(key, state, Function::PaymentRecorder, trigger.deadline).await?;
         }
@@ -123,15 +129,22 @@ impl Hand for Recorder {
     async fn prepare(
         &mut self,
         engine: &Engine,
-        _trigger: &Trigger,
+        trigger: &Trigger,
         key: &OrderKey,
-        _state: &State,
+        state: &State,
         action: &Action,
     ) -> Result<Prepared, EngineError> {
-        match &action.what {
-            Do::Effect { effect, terms } => Ok(engine.prepare_effect(key, effect, terms)),
-            _ => Ok(Prepared::Nothing),
+        let Do::Effect { effect, terms } = &action.what else { return Ok(Prepared::Nothing) };
+        if let Terms::Capture { intent, .. } | Terms::CancelIntent { intent, .. } = terms
+            && !self.checked.contains(intent)
+        {
+            // Planned by what this very round saw: the order is read first, the claim comes in the next round.
+            let seen = self.check(engine, trigger, key, state, intent).await?;
+            return Ok(Prepared::Facts(
+                seen.into_iter().filter(|(what, _)| seen::is_news(state, what)).collect(),
+            ));
         }
+        Ok(engine.prepare_effect(key, effect, terms))
     }
 }
 
@@ -167,7 +180,7 @@ impl Recorder {
 
     /// A capture or a release is decided on what the order system and Stripe show now.
     async fn before_capture(
-        &self,
+        &mut self,
         engine: &Engine,
         trigger: &Trigger,
         key: &OrderKey,
@@ -186,13 +199,24 @@ impl Recorder {
             })
             .collect();
         let mut out = Vec::new();
-        if !intents.is_empty() {
-            let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;
-            out.extend(engine.read_order(key, state, None).await?.1);
-            for intent in intents {
-                out.extend(engine.read_intent(&client, key, state, &intent).await?);
-            }
+        for intent in intents.into_iter().filter(|i| !self.checked.contains(i)).collect::<Vec<_>>() {
+            out.extend(self.check(engine, trigger, key, state, &intent).await?);
         }
+        Ok(out)
+    }
+
+    async fn check(
+        &mut self,
+        engine: &Engine,
+        trigger: &Trigger,
+        key: &OrderKey,
+        state: &State,
+        intent: &str,
+    ) -> Result<Vec<(What, Reason)>, EngineError> {
+        let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;
+        let mut out = engine.read_order(key, state, None).await?.1;
+        out.extend(engine.read_intent(&client, key, state, intent).await?);
+        self.checked.insert(intent.to_owned());
         Ok(out)
     }
 }

@@ -127,7 +127,14 @@ async fn look(
     let trigger = Trigger { corr: corr.clone(), event: None, deadline };
     let mut change = Draft::new(engine, &item, state, &trigger).change()?;
     if !wake.is_empty() {
-        change.due_at = Some(now + back_off(item.due_tries));
+        // What waits for its own time is not put off by what is hinted at again.
+        let own_time = plan(&item.state(), &engine.config.policy, now)
+            .iter()
+            .filter(|a| !a.ready(now))
+            .map(|a| a.at)
+            .min();
+        let again = now + back_off(item.due_tries);
+        change.due_at = Some(own_time.map_or(again, |at| at.min(again)));
         change.due_tries = item.due_tries.saturating_add(1);
     }
     match engine.store.commit(&item, change).await.map_err(EngineError::from)? {

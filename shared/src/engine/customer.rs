@@ -4,17 +4,15 @@
 use bytes::Bytes;
 
 use super::carry::{idempotency_key, wait_after};
-use super::settle::KEY_TRUSTED;
+use super::settle::{KEY_TRUSTED, creation_window};
 use super::{CLAIM_FOR, Engine, EngineError};
-use crate::domain::fact::{EffectResult, Terms, What};
+use crate::domain::fact::{Decision, EffectResult, OrderView, Terms, What};
 use crate::domain::ids::OrderKey;
 use crate::domain::order::{Customer, Order};
 use crate::domain::plan::Reason;
 use crate::domain::state::{Claim, State};
-use crate::domain::time::Seconds;
 use crate::engine::look::Seen;
 use crate::outbound::stripe::calls::{CreateCustomer, PostalAddress, TANDEM_REQUEST, marks};
-use crate::outbound::stripe::read::Created;
 use crate::outbound::stripe::{Effect, StripeClient, StripeError};
 use crate::store::keys;
 use crate::store::links::CustomerItem;
@@ -24,7 +22,7 @@ const EFFECT: &str = "customer";
 /// Most tries against others who commit the same item.
 const TRIES: u32 = 8;
 /// Most customers searched for ours.
-const LIST_MAX: usize = 2_000;
+const LIST_MAX: usize = 20_000;
 
 fn creation(customer: &Customer, owner: &str) -> CreateCustomer {
     let line = |name: &str| customer.address.get(name).cloned();
@@ -56,7 +54,7 @@ impl Engine {
         order: &Order,
     ) -> Result<Seen, EngineError> {
         let Some(buyer) = order.customer.as_ref().filter(|c| c.id.is_some()) else { return Ok(Vec::new()) };
-        if state.customer.is_some() {
+        if state.customer.is_some() || still_refused(state, order) {
             return Ok(Vec::new());
         }
         let source = self.stripe_of(key)?;
@@ -159,8 +157,13 @@ impl Engine {
                 Err(error) => self.customer_error(pk, item, claim, &error).await,
             };
         }
-        let window = Created::since(claim.generation_at - Seconds::minutes(10));
-        let found = client.list_customers(None, window).collect(LIST_MAX).await?;
+        let listed =
+            client.list_customers(None, creation_window(claim.generation_at)).collect(LIST_MAX).await;
+        let found = match listed {
+            Ok(found) => found,
+            // The order itself goes on; the search is made again later.
+            Err(error) => return self.customer_error(pk, item, claim, &error).await,
+        };
         let ours = found.into_iter().find(|c| c.metadata.get(TANDEM_REQUEST).map(String::as_str) == Some(pk));
         match ours {
             Some(customer) => self.linked_customer(pk, item, &claim, customer.id).await,
@@ -240,6 +243,13 @@ impl Engine {
             None => Ok(()),
         }
     }
+}
+
+/// Stripe refused this buyer's data and neither they nor anybody's mind changed since.
+fn still_refused(state: &State, order: &Order) -> bool {
+    let print = OrderView::of(order).fingerprint();
+    let refused = state.customer_refused.as_ref().is_some_and(|(before, _)| *before == print);
+    refused && state.decision(&state.customer_case(&print)) != Some(Decision::Approve)
 }
 
 enum Ensured {

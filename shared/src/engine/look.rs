@@ -7,7 +7,8 @@ use crate::domain::ids::{Function, OrderKey};
 use crate::domain::order::{Collection, Order};
 use crate::domain::plan::{Do, Reason, plan};
 use crate::domain::state::State;
-use crate::outbound::stripe::objects::Expandable;
+use crate::outbound::stripe::calls::TANDEM_ORDER;
+use crate::outbound::stripe::objects::{Expandable, Metadata};
 use crate::outbound::stripe::{StripeClient, StripeError};
 use crate::store::keys;
 
@@ -91,6 +92,9 @@ impl Engine {
         id: &str,
     ) -> Result<Seen, EngineError> {
         let Some(read) = unless_missing(client.retrieve_intent(id).await)? else { return Ok(Vec::new()) };
+        if of_another_order(&read.metadata, key, id) {
+            return Ok(Vec::new());
+        }
         let facts = readable(seen::intent(&read), id);
         self.link_intents(key, state, &facts).await?;
         Ok(observed(facts))
@@ -105,6 +109,9 @@ impl Engine {
         id: &str,
     ) -> Result<Seen, EngineError> {
         let Some(read) = unless_missing(client.retrieve_session(id).await)? else { return Ok(Vec::new()) };
+        if of_another_order(&read.metadata, key, id) {
+            return Ok(Vec::new());
+        }
         let facts = readable(seen::session(&read), id);
         self.link_intents(key, state, &facts).await?;
         Ok(observed(facts))
@@ -218,6 +225,15 @@ impl Engine {
             }
         }
     }
+}
+
+/// An object that names another order is none of this one's, whatever the hint said.
+fn of_another_order(metadata: &Metadata, key: &OrderKey, id: &str) -> bool {
+    let other = metadata.get(TANDEM_ORDER).is_some_and(|named| named != key.as_str());
+    if other {
+        tracing::error!(order.key = %key, object.id = id, "an object at Stripe names another order; it is left alone");
+    }
+    other
 }
 
 /// An object in a currency nobody knows is parked in the log, never guessed at.

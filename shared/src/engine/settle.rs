@@ -24,7 +24,12 @@ pub const SECOND_LIST_AFTER: Seconds = Seconds::hours(1);
 /// Listings begin this long before the claim: clocks differ.
 const LIST_MARGIN: Seconds = Seconds::minutes(10);
 /// Most objects searched for one of ours.
-const LIST_MAX: usize = 2_000;
+const LIST_MAX: usize = 20_000;
+
+/// When a creation under a key first claimed at `at` can have been carried out: the key is not sent past its trust.
+pub(super) fn creation_window(at: UnixTime) -> Created {
+    Created::between(at - LIST_MARGIN, at + KEY_TRUSTED + Seconds::hours(1))
+}
 
 /// What an object says about a call.
 enum Told {
@@ -117,8 +122,7 @@ impl Engine {
         claim: &Claim,
     ) -> Result<Option<Value>, StripeError> {
         let state = item.state();
-        let first = claim.generation_at - LIST_MARGIN;
-        let window = Created::since(first);
+        let window = creation_window(claim.generation_at);
         let customer = state.customer.as_deref();
         let ours = |metadata: &Metadata, name: &str, value: &str| {
             metadata.get(TANDEM_ORDER).map(String::as_str) == Some(item.key.as_str())
@@ -162,7 +166,7 @@ impl Engine {
         attempt: u32,
         since: UnixTime,
     ) -> Result<Vec<What>, StripeError> {
-        let window = Created::since(since - LIST_MARGIN);
+        let window = creation_window(since);
         let n = attempt.to_string();
         let ours = |metadata: &Metadata| {
             metadata.get(TANDEM_ORDER).map(String::as_str) == Some(item_key.as_str())

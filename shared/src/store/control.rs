@@ -203,6 +203,9 @@ fn full_until(places: &BTreeMap<String, i64>, policy: &RetryPolicy, now: UnixTim
         .filter_map(|(window, most)| {
             let mut inside: Vec<i64> =
                 places.values().copied().filter(|at| UnixTime(*at) + window > now).collect();
+            if most == 0 {
+                return Some(now + window);
+            }
             inside.sort_unstable();
             let most = usize::try_from(most).unwrap_or(usize::MAX);
             // Room comes when enough of the oldest have left the window.
@@ -225,5 +228,7 @@ mod tests {
         assert_eq!(full_until(&at(&[9]), &policy, day(10)), None);
         assert_eq!(full_until(&at(&[8, 9]), &policy, day(10)), Some(day(15)));
         assert_eq!(full_until(&at(&[1, 2, 9]), &policy, day(10)), Some(day(31)));
+        let none = RetryPolicy { card_tries_7_days_max: 0, ..policy };
+        assert!(full_until(&at(&[]), &none, day(10)).is_some());
     }
 }

@@ -138,6 +138,10 @@ impl OrderItem {
         out.due_tries = number_of(item, "due_tries").and_then(|t| u32::try_from(t).ok()).unwrap_or(0);
         out.day = text_of(item, "date").map(str::to_owned);
         out.token = text_of(item, "token").unwrap_or_default().to_owned();
+        // The newest fact has none after it: its hash is kept beside the list, so that an edit of it shows too.
+        if text_of(item, "head_hash").is_some_and(|hash| hash != out.last_hash()) {
+            return Err(out.unreadable("its newest fact was changed after it was stored"));
+        }
         Ok(out)
     }
 }

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use super::{
     Change, Item, OrderItem, Store, StoreError, Summary, keys, n, number_of, s, text_of, unavailable,
 };
-use crate::domain::fact::CaseKind;
+use crate::domain::fact::{CaseKind, hash_of};
 use crate::domain::ids::OrderKey;
 use crate::domain::time::{Seconds, UnixTime};
 
@@ -65,6 +65,10 @@ impl Store {
         if !change.facts.is_empty() {
             set.push("facts = list_append(if_not_exists(facts, :none), :facts)");
             let facts = change.facts.iter().map(|f| s(&f.raw)).collect();
+            if let Some(newest) = change.facts.last() {
+                set.push("head_hash = :hash");
+                update = update.expression_attribute_values(":hash", s(hash_of(&newest.raw)));
+            }
             update = update
                 .expression_attribute_values(":facts", AttributeValue::L(facts))
                 .expression_attribute_values(":none", AttributeValue::L(Vec::new()));

@@ -156,6 +156,7 @@ impl Draft<'_> {
         }
         let reason = match (approved, self.automatic(request, &charge)) {
             (true, _) => Reason::PersonApproved,
+            (false, true) if request.origin == Origin::Operator => Reason::Decided,
             (false, true) => Reason::RefundAuto,
             (false, false) => {
                 let text = format!(
