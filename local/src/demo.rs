@@ -83,8 +83,8 @@ async fn play(options: &Options) -> Result<Vec<String>, Error> {
         scenarios::charge_behind_our_back(&stack).await?;
     }
     problems.extend(audit(&stack, &expected).await?);
-    problems.extend(books(&stack, start).await?);
     report::print(&stack, &expected);
+    problems.extend(books(&stack, start).await?);
     if let Some(path) = &options.record {
         record(&stack, path)?;
     }
@@ -137,7 +137,10 @@ async fn timeline(stack: &Stack, order_id: &str) -> Result<(), Error> {
 /// Stripe's longest ids, cut for the eye.
 fn short_ids(text: &str) -> String {
     let cut = |word: &str| match word.char_indices().nth(20) {
-        Some((at, _)) if word.contains("cs_test_") => format!("{}...", &word[..at]),
+        Some((at, _)) if word.contains("cs_test_") => {
+            let tail: String = word.chars().rev().take_while(|c| "):,".contains(*c)).collect();
+            format!("{}...{}", &word[..at], tail.chars().rev().collect::<String>())
+        }
         _ => word.to_owned(),
     };
     text.split(' ').map(cut).collect::<Vec<_>>().join(" ")

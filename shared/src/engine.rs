@@ -35,6 +35,7 @@ use crate::queue::{Message, Queue, QueueSender};
 use crate::secrets::Secrets;
 use crate::store::orders::Committed;
 use crate::store::{Store, StoreError};
+use crate::telemetry::{Id, Scrubbed, event};
 use crate::timer::Timer;
 
 /// Most rounds of one invocation over one order. A round that changes nothing ends the loop, so this is a net.
@@ -292,6 +293,7 @@ impl Engine {
                 }
             }
             ran.commits += 1;
+            event!(info, "committed", corr = Id(&trigger.corr), order.key = key, order.rev = item.rev);
             moved = false;
             self.set_timers(key, &timers, trigger).await;
             for claim in claimed {
@@ -302,7 +304,7 @@ impl Engine {
         }
         if lost == 0 {
             // Every round changed something and none was lost: the plan does not come to rest.
-            tracing::error!(order.key = %key, "the plan did not come to rest");
+            event!(error, "the plan did not come to rest", order.key = key);
         }
         Err(EngineError::Contended(key.clone()))
     }
@@ -389,7 +391,13 @@ impl Engine {
             let name = format!("{key}:retry:{try_no}");
             let message = Message::wake(key.clone(), &trigger.corr);
             if let Err(error) = timer.at(&name, *due, Queue::Failures, &message).await {
-                tracing::warn!(order.key = %key, error = %error, "no timer was set; the sweeper will find it");
+                let text = crate::error::chain(&error);
+                event!(
+                    warn,
+                    "no timer was set; the sweeper will find it",
+                    order.key = key,
+                    error = Scrubbed(&text)
+                );
             }
         }
     }

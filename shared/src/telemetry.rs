@@ -72,6 +72,11 @@ macro_rules! loggable {
 // A `&'static str` is a word of the program, not data.
 loggable!(&'static str, bool, u16, u32, u64, usize, i64, UnixTime, Function);
 
+impl Loggable for &OrderKey {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Id(self.as_str()).show(f)
+    }
+}
 impl Loggable for OrderKey {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Id(self.as_str()).show(f)

@@ -28,7 +28,7 @@ def start():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = os.environ.get("TANDEM_STRIPE_COMMAND", "target/debug/tandem stripe --port {port} --json").format(port=port)
+    command = os.environ.get("TANDEM_STRIPE_COMMAND", os.path.join(os.environ.get("CARGO_TARGET_DIR", "target"), "debug/tandem") + " stripe --port {port} --json").format(port=port)
     process = subprocess.Popen(shlex.split(command), stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
     if not line:

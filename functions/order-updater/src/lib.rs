@@ -14,6 +14,7 @@ use shared::error::Disposition;
 use shared::lambda::Error;
 use shared::outbound::checkout::CheckoutError;
 use shared::queue::Body;
+use shared::telemetry::{Scrubbed, event};
 
 /// What the function works with.
 #[derive(Clone)]
@@ -114,7 +115,8 @@ impl Hand for Teller {
                 Ok(Own::Later(Seconds(i64::from(retry_after.unwrap_or(60)))))
             }
             Err(error) => {
-                tracing::warn!(order.key = %key, error = %error, "the order system was not told");
+                let text = shared::error::chain(&error);
+                event!(warn, "the order system was not told", order.key = key, error = Scrubbed(&text));
                 Ok(Own::Later(Seconds::minutes(1)))
             }
         }

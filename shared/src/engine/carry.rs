@@ -17,6 +17,7 @@ use crate::outbound::stripe::{Effect, StripeClient, StripeError};
 use crate::store::OrderItem;
 use crate::store::keys;
 use crate::store::orders::Committed;
+use crate::telemetry::{Id, Scrubbed, event};
 
 /// Larger request bytes are kept in an item of their own.
 pub const INLINE_BYTES_MAX: usize = 4_096;
@@ -85,7 +86,12 @@ impl Engine {
             return self.record_own(item, claim, own, trigger).await;
         }
         if moves_money(&claim.terms) && !self.store.money_allowed(&self.config.stack).await? {
-            tracing::warn!(order.key = %item.key, effect = %claim.effect, "the money switch is off: the call waits");
+            event!(
+                warn,
+                "the money switch is off: the call waits",
+                order.key = item.key,
+                effect = Id(&claim.effect)
+            );
             // Never sent by us: what an earlier owner may have done stays unknown.
             let later = Verdict::Later { after: Some(SWITCH_WAIT), unknown: false, server_error: false };
             return self.record(item, claim, later, trigger).await;
@@ -155,7 +161,14 @@ impl Engine {
         claim: &Claim,
         error: &StripeError,
     ) -> Result<Verdict, EngineError> {
-        tracing::info!(order.key = %item.key, effect = %claim.effect, error = %error, "stripe call without success");
+        let text = error.to_string();
+        event!(
+            info,
+            "stripe call without success",
+            order.key = item.key,
+            effect = Id(&claim.effect),
+            error = Scrubbed(&text)
+        );
         let later = |unknown, server_error| Ok(Verdict::Later { after: None, unknown, server_error });
         if let Some(api) = error.api().filter(|_| error.is_decline()) {
             let seen = api.payment_intent.as_deref().map(|i| seen::intent(i).unwrap_or_default());
@@ -189,7 +202,8 @@ impl Engine {
         if let Some(name) = source.api_key_name(self.me)
             && let Err(error) = self.secrets.refresh(name).await
         {
-            tracing::warn!(error = %error, "the Stripe key was refused and could not be read anew");
+            let text = crate::error::chain(&error);
+            event!(warn, "the Stripe key was refused and could not be read anew", error = Scrubbed(&text));
         }
     }
 

@@ -16,6 +16,7 @@ use crate::outbound::stripe::calls::{CreateCustomer, PostalAddress, TANDEM_REQUE
 use crate::outbound::stripe::{Effect, StripeClient, StripeError};
 use crate::store::keys;
 use crate::store::links::CustomerItem;
+use crate::telemetry::{Scrubbed, event};
 
 /// The effect's name in the customer's item and in an order's facts.
 const EFFECT: &str = "customer";
@@ -204,7 +205,8 @@ impl Engine {
         mut claim: Claim,
         error: &StripeError,
     ) -> Result<Ensured, EngineError> {
-        tracing::info!(error = %error, "no customer was created");
+        let text = error.to_string();
+        event!(info, "no customer was created", error = Scrubbed(&text));
         let waits = error.is_auth() || error.is_rate_limited() || error.status().is_none();
         let proves = claim.unknown_since.is_none() || error.is_stored_verdict();
         if error.effect() == Effect::SurelyNotDone && !waits && proves {

@@ -11,6 +11,7 @@ use crate::outbound::stripe::calls::TANDEM_ORDER;
 use crate::outbound::stripe::objects::{Expandable, Metadata};
 use crate::outbound::stripe::{StripeClient, StripeError};
 use crate::store::keys;
+use crate::telemetry::{Id, Scrubbed, event};
 
 /// Facts seen at their source.
 pub type Seen = Vec<(What, Reason)>;
@@ -28,7 +29,8 @@ pub fn unless_missing<T>(read: Result<T, StripeError>) -> Result<Option<T>, Engi
     match read {
         Ok(object) => Ok(Some(object)),
         Err(error) if error.is_missing() => {
-            tracing::warn!(error = %error, "an object that was named does not exist at Stripe");
+            let text = error.to_string();
+            event!(warn, "an object that was named does not exist at Stripe", error = Scrubbed(&text));
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -231,7 +233,12 @@ impl Engine {
 fn of_another_order(metadata: &Metadata, key: &OrderKey, id: &str) -> bool {
     let other = metadata.get(TANDEM_ORDER).is_some_and(|named| named != key.as_str());
     if other {
-        tracing::error!(order.key = %key, object.id = id, "an object at Stripe names another order; it is left alone");
+        event!(
+            error,
+            "an object at Stripe names another order; it is left alone",
+            order.key = key,
+            object.id = Id(id)
+        );
     }
     other
 }
@@ -239,7 +246,8 @@ fn of_another_order(metadata: &Metadata, key: &OrderKey, id: &str) -> bool {
 /// An object in a currency nobody knows is parked in the log, never guessed at.
 fn readable(facts: Result<Vec<What>, crate::domain::money::MoneyError>, id: &str) -> Vec<What> {
     facts.unwrap_or_else(|error| {
-        tracing::error!(object.id = id, error = %error, "an object at Stripe cannot be read");
+        let text = error.to_string();
+        event!(error, "an object at Stripe cannot be read", object.id = Id(id), error = Scrubbed(&text));
         Vec::new()
     })
 }

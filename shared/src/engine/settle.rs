@@ -14,6 +14,7 @@ use crate::outbound::stripe::objects::{Expandable, Metadata, PaymentIntent, Sess
 use crate::outbound::stripe::read::Created;
 use crate::outbound::stripe::{StripeClient, StripeError};
 use crate::store::OrderItem;
+use crate::telemetry::{Id, Scrubbed, event};
 
 /// Stripe may forget a key 24 h after its first use; ours is not trusted past this.
 pub const KEY_TRUSTED: Seconds = Seconds::hours(20);
@@ -66,7 +67,14 @@ impl Engine {
         let found = match self.find(client, item, claim).await {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!(order.key = %item.key, effect = %claim.effect, error = %error, "search failed");
+                let text = error.to_string();
+                event!(
+                    warn,
+                    "search failed",
+                    order.key = item.key,
+                    effect = Id(&claim.effect),
+                    error = Scrubbed(&text)
+                );
                 return Ok(Verdict::Later { after: None, unknown: true, server_error: false });
             }
         };

@@ -73,9 +73,7 @@ pub fn route(event_type: &str) -> Option<Queue> {
         None
     } else if begins(&["refund."]) {
         Some(Queue::Refunds)
-    } else if begins(&["payment_intent.", "charge.dispute.", "checkout.session."])
-        || event_type == "payment_method.automatically_updated"
-    {
+    } else if begins(&["payment_intent.", "charge.dispute.", "checkout.session."]) {
         Some(Queue::Payments)
     } else {
         None
@@ -83,7 +81,7 @@ pub fn route(event_type: &str) -> Option<Queue> {
 }
 
 /// The types that a listing of events asks for: of each happening the one that tells it soonest. Stripe takes at most 20.
-pub const LISTED_TYPES: [&str; 19] = [
+pub const LISTED_TYPES: [&str; 18] = [
     "payment_intent.succeeded",
     "payment_intent.payment_failed",
     "payment_intent.canceled",
@@ -102,7 +100,6 @@ pub const LISTED_TYPES: [&str; 19] = [
     "refund.created",
     "refund.updated",
     "refund.failed",
-    "payment_method.automatically_updated",
 ];
 
 /// The hint that an event makes; `None`: it names no object.

@@ -3,6 +3,7 @@
 use super::{Draft, Reason};
 use crate::domain::fact::{CaseKind, Decision, EffectResult, Origin, What};
 use crate::domain::ids::Function;
+use crate::domain::money::{Currency, Money};
 use crate::domain::order::OrderStatus;
 use crate::domain::state::Phase;
 
@@ -29,8 +30,10 @@ impl Draft<'_> {
             if dispute.is_open() {
                 let by = dispute.due_by.map(|t| format!(", evidence is due by {t}")).unwrap_or_default();
                 let text = format!(
-                    "{} over {} {} ({}){by}: answer it in Stripe's dashboard; refunds wait",
-                    dispute.id, dispute.amount, dispute.currency, dispute.reason
+                    "{} over {} ({}){by}: answer it in Stripe's dashboard; refunds wait",
+                    dispute.id,
+                    stripe_money(dispute.amount, dispute.currency),
+                    dispute.reason
                 );
                 self.case(case, CaseKind::Dispute, text);
             } else {
@@ -68,8 +71,10 @@ impl Draft<'_> {
         for refund in failed {
             let why = refund.failure_reason.as_deref().unwrap_or("no reason given");
             let text = format!(
-                "{} of {} {} is {}: {why}; the money is back with the shop, the buyer has nothing: pay it another way",
-                refund.id, refund.amount, refund.currency, refund.status
+                "{} of {} is {}: {why}; the money is back with the shop, the buyer has nothing: pay it another way",
+                refund.id,
+                stripe_money(refund.amount, refund.currency),
+                refund.status
             );
             self.case(format!("refund_failed:{}", refund.id), CaseKind::RefundFailed, text);
         }
@@ -97,7 +102,7 @@ impl Draft<'_> {
             .keys()
             .flat_map(|c| self.state.refunds_of(c))
             .filter(|r| r.request.is_none())
-            .filter_map(|r| crate::domain::money::Money::from_stripe(r.amount, r.currency).ok())
+            .filter_map(|r| Money::from_stripe(r.amount, r.currency).ok())
             .map(|m| m.minor)
             .collect();
         for reported in &order.refunds {
@@ -195,4 +200,9 @@ impl Draft<'_> {
             self.lapse(&case, Reason::CauseGone);
         }
     }
+}
+
+/// Stripe's integer in words, e.g. `49.00 EUR`.
+fn stripe_money(amount: i64, currency: Currency) -> String {
+    Money::from_stripe(amount, currency).map_or_else(|_| format!("{amount} {currency}"), |m| m.to_string())
 }

@@ -164,7 +164,7 @@ fn types_go_to_their_owner_s_queue() {
         ("payment_intent.a_type_of_next_year", Some(Queue::Payments)),
         ("charge.dispute.created", Some(Queue::Payments)),
         ("checkout.session.expired", Some(Queue::Payments)),
-        ("payment_method.automatically_updated", Some(Queue::Payments)),
+        ("payment_method.automatically_updated", None),
         ("refund.failed", Some(Queue::Refunds)),
         ("charge.succeeded", None),
         ("charge.updated", None),

@@ -226,7 +226,7 @@ fn a_reported_refund_is_a_request_only_when_a_person_approves() {
     check(&story, &[]);
     assert_eq!(story.case("reported:x"), Some(CaseKind::ReportedRefund));
     let approved = story.clone().see(decided("reported:x", Decision::Approve)).settled();
-    check(&approved, &["refund-processor: refund:reported:x 400 of ch_1 (refund_within_policy)"]);
+    check(&approved, &["refund-processor: refund:reported:x 400 of ch_1 (decided)"]);
     let explained = story.clone().see(refund("re_9", "ch_1", 400, "succeeded", None)).settled();
     assert!(explained.case("reported:x").is_none());
     assert!(story.order(order(1000)).settled().case("reported:x").is_none());
