@@ -40,8 +40,12 @@ pub async fn run(json: bool) -> Result<(), Error> {
     } else {
         say(&format!(
             "Tandem's local stack is up.\n  shop            {}\n  Stripe          {}\n  webhooks, links {}\n  AWS             {aws_base}\n\
+  shop's webhook secret {}\n\
              Open the shop, place an order and pay it with 4242 4242 4242 4242. Ctrl-C ends everything.",
-            stack.bases.shop, stack.bases.stripe, stack.bases.webhooks
+            stack.bases.shop,
+            stack.bases.stripe,
+            stack.bases.webhooks,
+            crate::stack::local_secrets::shop_webhook()
         ));
     }
     let aws = stack.aws.clone();
@@ -114,6 +118,7 @@ fn addresses(stack: &Stack, aws: &str) -> Value {
         "shop": stack.bases.shop,
         "stripe": stack.bases.stripe,
         "webhooks": stack.bases.webhooks,
+        "shop_webhook_secret": crate::stack::local_secrets::shop_webhook(),
         "resources": names,
     })
 }

@@ -142,9 +142,6 @@ pub enum EngineError {
     /// Others kept committing first.
     #[error("{0} changed under us again and again; the message returns to the queue")]
     Contended(OrderKey),
-    /// Another order of the same buyer is creating the customer, or its outcome is unknown.
-    #[error("the buyer's customer is being created; the order waits for it")]
-    CustomerWaits,
     /// The invocation ends.
     #[error("no time left in this invocation; the message returns to the queue")]
     OutOfTime,
@@ -272,20 +269,36 @@ impl Engine {
             if round == 0 && self.known_and_quiet(trigger, &state) {
                 return Ok(ran);
             }
-            let observed = hand.observe(self, trigger, key, &state, moved).await?;
+            let (observed, failed) = match hand.observe(self, trigger, key, &state, moved).await {
+                Ok(observed) => (observed, None),
+                Err(error) => (Vec::new(), Some(error)),
+            };
             let mut draft = Draft::new(self, &item, state, trigger);
             for (what, reason) in observed {
                 draft.see(what, reason);
             }
-            draft.records();
-            let claimed = self.claim(&mut draft, trigger, hand).await?;
+            let claimed = if failed.is_none() {
+                draft.records(false);
+                self.claim(&mut draft, trigger, hand).await?
+            } else {
+                // The other side cannot be read: what is under way is settled all the same, and cases are opened.
+                draft.records(true);
+                self.take_overs(&mut draft)
+            };
             if draft.is_empty() {
+                if let Some(error) = failed {
+                    return Err(error);
+                }
                 ran.woken = self.wake(&ran, &draft.state, key, trigger).await?;
                 return Ok(ran);
             }
             let timers = draft.timers.clone();
             match self.store.commit(&item, draft.change()?).await? {
-                Committed::Yes(now) => item = *now,
+                Committed::Yes(now) => {
+                    // Our own commit may be told late: others may have committed since.
+                    moved = now.rev != item.rev + 1;
+                    item = *now;
+                }
                 Committed::Lost(now) => {
                     (item, moved) = (*now, true);
                     lost += 1;
@@ -294,12 +307,14 @@ impl Engine {
             }
             ran.commits += 1;
             event!(info, "committed", corr = Id(&trigger.corr), order.key = key, order.rev = item.rev);
-            moved = false;
             self.set_timers(key, &timers, trigger).await;
             for claim in claimed {
                 let before = item.rev;
                 item = self.carry_out(item, &claim, trigger, hand).await?;
                 moved |= item.rev != before + 1;
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
         }
         if lost == 0 {
@@ -315,6 +330,19 @@ impl Engine {
         let now = self.clock.now();
         known
             && !plan(state, &self.config.policy, now).iter().any(|a| a.ready(now) && a.owner == Some(self.me))
+    }
+
+    /// Takes over our own claims past their deadline: settling needs nobody but Stripe.
+    fn take_overs(&self, draft: &mut Draft<'_>) -> Vec<Claim> {
+        let now = self.clock.now();
+        plan(&draft.state, &self.config.policy, now)
+            .into_iter()
+            .filter(|a| a.ready(now) && a.owner == Some(self.me))
+            .filter_map(|a| match a.what {
+                Do::Settle { effect } => draft.take_over(&effect),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Claims what is ready and ours. What needs no call becomes facts at once.

@@ -11,7 +11,8 @@ pub mod orders;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::config::Resources;
 
@@ -62,14 +63,12 @@ impl Store {
     }
 }
 
-fn unavailable<E>(operation: &'static str, error: E) -> StoreError
+fn unavailable<E, R>(operation: &'static str, error: SdkError<E, R>) -> StoreError
 where
-    E: std::error::Error,
+    E: ProvideErrorMetadata,
 {
-    StoreError::Unavailable {
-        operation,
-        detail: DisplayErrorContext(error).to_string().chars().take(400).collect(),
-    }
+    // The service's own words may repeat keys and values: its code is enough.
+    StoreError::Unavailable { operation, detail: crate::error::aws_reason(&error) }
 }
 
 fn s(text: impl Into<String>) -> AttributeValue {

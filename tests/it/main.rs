@@ -11,6 +11,8 @@ mod events;
 #[cfg(test)]
 mod far_side;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod io;
 #[cfg(test)]
 mod operator;

@@ -271,7 +271,7 @@ async fn an_order_with_nothing_ready_any_more_is_only_corrected() {
         let Some(key) = notice else { break };
         draft.add(What::Noticed { key }, "planted");
     }
-    draft.records();
+    draft.records(false);
     let mut change = draft.change().unwrap();
     change.due_at = Some(stack.now());
     assert!(matches!(engine.store.commit(&item, change).await.unwrap(), Committed::Yes(_)));

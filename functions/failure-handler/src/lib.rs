@@ -2,6 +2,8 @@
 //!
 //! Invariant: a card is confirmed only within its budget, and only after order and intent were read again.
 
+use std::collections::BTreeSet;
+
 use shared::aws::SdkConfig;
 use shared::batch::{CONCURRENCY, Deadline, Delivery, Record, run_batch};
 use shared::domain::fact::{Terms, What};
@@ -42,11 +44,32 @@ async fn one(engine: &Engine, delivery: Delivery) -> Result<Disposition, EngineE
         return Ok(Disposition::Reject("not a message for this queue"));
     };
     let trigger = Trigger { corr: message.corr, event: None, deadline };
-    engine.run(&order, &trigger, &mut Ladder).await?;
+    engine.run(&order, &trigger, &mut Ladder::default()).await?;
     Ok(Disposition::Done)
 }
 
-struct Ladder;
+#[derive(Default)]
+struct Ladder {
+    /// Intents whose order and state were read under the current revision.
+    checked: BTreeSet<String>,
+}
+
+impl Ladder {
+    async fn check(
+        &mut self,
+        engine: &Engine,
+        trigger: &Trigger,
+        key: &OrderKey,
+        state: &State,
+        intent: &str,
+    ) -> Result<Vec<(What, Reason)>, EngineError> {
+        let mut out = engine.read_order(key, state, None).await?.1;
+        let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;
+        out.extend(engine.read_intent(&client, key, state, intent).await?);
+        self.checked.insert(intent.to_owned());
+        Ok(out)
+    }
+}
 
 impl Hand for Ladder {
     async fn observe(
@@ -57,8 +80,8 @@ impl Hand for Ladder {
         state: &State,
         moved: bool,
     ) -> Result<Vec<(What, Reason)>, EngineError> {
-        if !moved {
-            return Ok(Vec::new());
+        if moved {
+            self.checked.clear();
         }
         let now = engine.clock.now();
         let intents: Vec<String> = plan(state, &engine.config.policy, now)
@@ -73,11 +96,9 @@ impl Hand for Ladder {
             })
             .collect();
         let mut out = Vec::new();
-        if !intents.is_empty() {
-            out.extend(engine.read_order(key, state, None).await?.1);
-            let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;
-            for intent in intents {
-                out.extend(engine.read_intent(&client, key, state, &intent).await?);
+        for intent in intents {
+            if !self.checked.contains(&intent) {
+                out.extend(self.check(engine, trigger, key, state, &intent).await?);
             }
         }
         Ok(out)
@@ -86,13 +107,24 @@ impl Hand for Ladder {
     async fn prepare(
         &mut self,
         engine: &Engine,
-        _trigger: &Trigger,
+        trigger: &Trigger,
         key: &OrderKey,
-        _state: &State,
+        state: &State,
         action: &Action,
     ) -> Result<Prepared, EngineError> {
         match &action.what {
-            Do::Effect { effect, terms } => Ok(engine.prepare_effect(key, effect, terms)),
+            Do::Effect { effect, terms } => {
+                if let Terms::Confirm { intent, .. } = terms
+                    && !self.checked.contains(intent)
+                {
+                    // Planned by what this very round stored: the order is read first, the claim comes in the next round.
+                    let seen = self.check(engine, trigger, key, state, intent).await?;
+                    let news =
+                        seen.into_iter().filter(|(what, _)| shared::engine::seen::is_news(state, what));
+                    return Ok(Prepared::Facts(news.collect()));
+                }
+                Ok(engine.prepare_effect(key, effect, terms))
+            }
             Do::ReserveCard { .. } => engine.prepare_budget(key, action).await,
             _ => Ok(Prepared::Nothing),
         }

@@ -56,11 +56,6 @@ pub(crate) fn standing(engine: &Engine, state: &State, token: &str) -> HttpReply
     let number = state.order.as_ref().map(|o| o.number.clone()).unwrap_or_default();
     let now = engine.clock.now();
     let due = Money::new(state.due(now), view.currency);
-    let back = state
-        .order
-        .as_ref()
-        .and_then(|o| o.return_url.clone())
-        .filter(|u| u.starts_with("https://") || u.starts_with("http://"));
     let (title, words): (&str, &str) = match view.status {
         PaymentStatus::Paid => ("Paid", "Thank you, this order is paid."),
         PaymentStatus::Authorized => {
@@ -96,7 +91,6 @@ pub(crate) fn standing(engine: &Engine, state: &State, token: &str) -> HttpReply
             }
             form method="post" action={ "/pay/" (token) } { button type="submit" { "Pay " (due) } }
         }
-        @if let Some(url) = &back { p { a href=(url) rel="noreferrer" { "Back to the shop" } } }
     };
     page(200, title, &body)
 }

@@ -117,9 +117,11 @@ async fn look(
     }
     let state = item.state();
     let mut wake = owners(&state, &engine.config, now);
-    let ready = plan(&state, &engine.config.policy, now).iter().any(|action| action.ready(now));
-    if ready && wake.is_empty() {
-        // What is left only adds facts; any hand commits them.
+    let for_anybody = plan(&state, &engine.config.policy, now)
+        .iter()
+        .any(|action| action.ready(now) && action.owner.is_none());
+    if for_anybody && !wake.contains(&Function::PaymentRecorder) {
+        // What only adds facts any hand commits; the owner of the rest may be kept from it by the other side.
         wake.push(Function::PaymentRecorder);
     }
     let corr = item.facts.last().map(|f| f.fact.corr.clone()).filter(|c| !c.is_empty());

@@ -134,7 +134,8 @@ async fn pages(
     }
     let progress = &mut cursor.progress;
     progress.listing = None;
-    progress.watermark = listing.as_of;
+    // A clock that runs ahead must not blind the poll.
+    progress.watermark = listing.as_of.min(deps.now());
     if listing.long {
         progress.next_long = deps.now() + LONG_EVERY;
     }

@@ -9,7 +9,7 @@ use shared::domain::order::{CaptureMode, Collection, Customer, OrderStatus};
 use shared::outbound::http::{HttpRequest, HttpResponse};
 
 use super::api::text_answer;
-use super::{NewOrder, OrderRecord, Shop, ShopError, TimelineLine};
+use super::{NewOrder, Notice, OrderRecord, Shop, ShopError, TimelineLine};
 use crate::aws::percent_decode;
 
 /// Article number, name, price in hundredths of a major unit.
@@ -120,12 +120,19 @@ impl Shop {
             Some(timeline) => timeline(id.to_owned()).await,
             None => Vec::new(),
         };
+        let caught: Vec<Notice> = self
+            .record()
+            .notices
+            .into_iter()
+            .filter(|n| n.data["order"]["id"].as_str() == Some(id))
+            .collect();
         let body = html! {
             h1 { "Order " (kept.order.number) }
             section { (summary(&kept)) }
             section { h2 { "Change" } (actions(&kept)) }
             section { h2 { "Items" } (items(&kept)) }
             section { h2 { "What the shop was told" } (told(&kept)) }
+            section { h2 { "Notices" } (notices(&caught)) }
             section { h2 { "Timeline" } (timeline_table(&lines)) }
         };
         page(200, &format!("Order {}", kept.order.number), &body)
@@ -217,6 +224,22 @@ fn told(kept: &OrderRecord) -> Markup {
                         td { (seen.view.reason) }
                     }
                 } }
+            }
+        }
+    }
+}
+
+/// What Tandem asked the shop's people to do or know.
+fn notices(caught: &[Notice]) -> Markup {
+    html! {
+        @if caught.is_empty() { p { "None." } }
+        ul {
+            @for notice in caught {
+                li {
+                    (notice.at) " " strong { (notice.kind) }
+                    @if let Some(text) = notice.data["case"]["text"].as_str() { ": " (text) }
+                    @if let Some(code) = notice.data["decline"]["code"].as_str() { " (" (code) ")" }
+                }
             }
         }
     }

@@ -20,6 +20,9 @@ use super::policy::Policy;
 use super::state::{Claim, State, refused_case};
 use super::time::{Seconds, UnixTime};
 
+/// The case of a buyer's customer that cannot be created.
+pub const CUSTOMER_CASE: &str = "customer_waits";
+
 /// One thing to do, by one function, not before `at`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
@@ -199,9 +202,13 @@ pub fn plan(state: &State, policy: &Policy, now: UnixTime) -> Vec<Action> {
     if state.facts == 0 {
         return draft.actions;
     }
-    if state.facts >= u64::from(policy.limits.facts_max) {
+    // A person who looked may let it go on once, by as much again.
+    let again = u64::from(state.decision("limit") == Some(Decision::Approve));
+    if state.facts >= u64::from(policy.limits.facts_max) * (1 + again) {
         let text = format!("{} facts: something goes in circles; look at the timeline", state.facts);
         draft.case("limit".into(), CaseKind::Limit, text);
+        // The shop is still told what is known of its money.
+        draft.tell();
         if policy.notify && state.case_open("limit") {
             draft.notice(now, "case:limit");
         }
@@ -235,13 +242,19 @@ impl Draft<'_> {
                 Terms::Tell { .. } => self.policy.limits.write_back_case_after,
                 _ => self.policy.limits.unknown_case_after,
             };
-            let too_old = claim.unknown_since.is_some_and(|t| t + limit <= self.now);
+            let too_old = unsettled_since(claim).is_some_and(|t| t + limit <= self.now);
             if too_old && !self.state.cases.contains_key(&case) {
-                let text = format!(
-                    "the outcome of {} is unknown since {}; it is looked up again and again, never repeated blindly",
-                    claim.effect,
-                    claim.unknown_since.unwrap_or_default()
-                );
+                let text = match (claim.unknown_since, claim.waiting_since) {
+                    (None, Some(since)) => format!(
+                        "{} could not be sent since {since}: check the function's Stripe key, its permissions and the limits",
+                        claim.effect
+                    ),
+                    (since, _) => format!(
+                        "the outcome of {} is unknown since {}; it is looked up again and again, never repeated blindly",
+                        claim.effect,
+                        since.unwrap_or_default()
+                    ),
+                };
                 self.actions.push(Action {
                     owner: None,
                     at: self.now,
@@ -255,7 +268,12 @@ impl Draft<'_> {
 
 /// The case about a claim's unknown outcome: one per time that it became unknown.
 fn unknown_case(claim: &Claim) -> String {
-    format!("unknown:{}@{}", claim.effect, claim.unknown_since.unwrap_or_default().0)
+    format!("unknown:{}@{}", claim.effect, unsettled_since(claim).unwrap_or_default().0)
+}
+
+/// Since when a claim has no outcome: unknown, or never sent.
+fn unsettled_since(claim: &Claim) -> Option<UnixTime> {
+    claim.unknown_since.or(claim.waiting_since)
 }
 
 /// When somebody should look at the order again: the earliest action. `None`: nothing is open.

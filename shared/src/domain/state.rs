@@ -50,6 +50,9 @@ pub struct Claim {
     /// Since when the outcome is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_since: Option<UnixTime>,
+    /// Since when it could not be sent: the key is refused, or the limits are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<UnixTime>,
     /// Calls made.
     #[serde(default)]
     pub calls: u32,

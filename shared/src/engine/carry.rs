@@ -33,6 +33,13 @@ const SWITCH_WAIT: Seconds = Seconds::minutes(5);
 pub(super) enum Verdict {
     /// Carried out; Stripe's object.
     Done(Value),
+    /// Carried out, as its object showed when it was looked at.
+    Seen {
+        /// The object.
+        object: String,
+        /// What it showed.
+        facts: Vec<What>,
+    },
     /// Surely not carried out.
     Refused {
         /// Why.
@@ -64,6 +71,11 @@ pub fn idempotency_key(owner: &str, effect: &str, generation: u32) -> String {
         return key;
     }
     format!("{owner}:{}:{generation}", crate::domain::fact::hash_of(effect))
+}
+
+/// Whether an answer names the object it is about.
+pub(super) fn names_object(value: &Value) -> bool {
+    value.get("id").and_then(Value::as_str).is_some_and(|id| !id.is_empty())
 }
 
 /// How long to wait after the `calls`-th call without an outcome: doubling from half a minute to an hour.
@@ -149,7 +161,9 @@ impl Engine {
         let Some(bytes) = self.bytes_of(owner, claim).await? else { return Ok(Verdict::Roll) };
         let key = idempotency_key(owner, &claim.effect, claim.generation);
         match client.post_stored(&claim.path, bytes, &key).await {
-            Ok(answer) => Ok(Verdict::Done(answer.value)),
+            Ok(answer) if names_object(&answer.value) => Ok(Verdict::Done(answer.value)),
+            // Stripe said yes in a body that names nothing: done or not, the object is searched for.
+            Ok(_) => Ok(Verdict::Later { after: None, unknown: true, server_error: true }),
             Err(error) => self.judge_error(client, item, claim, &error).await,
         }
     }
@@ -170,7 +184,7 @@ impl Engine {
             error = Scrubbed(&text)
         );
         let later = |unknown, server_error| Ok(Verdict::Later { after: None, unknown, server_error });
-        if let Some(api) = error.api().filter(|_| error.is_decline()) {
+        if let Some(api) = error.api().filter(|api| error.is_decline() && api.readable) {
             let seen = api.payment_intent.as_deref().map(|i| seen::intent(i).unwrap_or_default());
             let decline = seen::decline_of_api(api);
             let code = api.code.clone().unwrap_or_else(|| "card_declined".into());
@@ -231,6 +245,14 @@ impl Engine {
                         }
                     }
                 }
+                Verdict::Seen { object, facts } => {
+                    end(draft, EffectResult::Done { object: object.clone() });
+                    if fresh {
+                        for what in facts {
+                            draft.see(what.clone(), Reason::Observed);
+                        }
+                    }
+                }
                 Verdict::Refused { code, decline, seen } => {
                     end(draft, EffectResult::Refused { code: code.clone(), decline: decline.clone() });
                     if fresh {
@@ -251,6 +273,8 @@ impl Engine {
                             held.server_errors += u32::from(*server_error);
                             if *unknown {
                                 held.unknown_since = held.unknown_since.or(Some(now));
+                            } else if after.is_none() {
+                                held.waiting_since = held.waiting_since.or(Some(now));
                             }
                         }
                         _ => {
@@ -306,7 +330,7 @@ impl Engine {
             let Some(held) = held else { return Ok(item) };
             let mut draft = Draft::new(self, &item, item.state(), trigger);
             fill(&mut draft, &held, fresh);
-            draft.records();
+            draft.records(false);
             let ended = !draft.state.claims.contains_key(&claim.effect);
             let timers = draft.timers.clone();
             match self.store.commit(&item, draft.change()?).await? {

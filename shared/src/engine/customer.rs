@@ -3,14 +3,16 @@
 
 use bytes::Bytes;
 
-use super::carry::{idempotency_key, wait_after};
+use super::carry::{idempotency_key, names_object, wait_after};
 use super::settle::{KEY_TRUSTED, creation_window};
 use super::{CLAIM_FOR, Engine, EngineError};
-use crate::domain::fact::{Decision, EffectResult, OrderView, Terms, What};
+use crate::domain::fact::{CaseKind, Decision, EffectResult, OrderView, Terms, What};
 use crate::domain::ids::OrderKey;
 use crate::domain::order::{Customer, Order};
+use crate::domain::plan::CUSTOMER_CASE;
 use crate::domain::plan::Reason;
 use crate::domain::state::{Claim, State};
+use crate::domain::time::UnixTime;
 use crate::engine::look::Seen;
 use crate::outbound::stripe::calls::{CreateCustomer, PostalAddress, TANDEM_REQUEST, marks};
 use crate::outbound::stripe::{Effect, StripeClient, StripeError};
@@ -63,7 +65,16 @@ impl Engine {
         let pk = keys::customer_link(key, &source.account, source.mode(), &id);
         match self.ensure(client, &pk, buyer).await? {
             Ensured::Linked(customer) => Ok(vec![(What::CustomerLinked { customer }, Reason::CustomerFirst)]),
-            Ensured::Waits => Ok(Vec::new()),
+            Ensured::Waits(since)
+                if since + self.config.policy.limits.unknown_case_after <= self.clock.now() =>
+            {
+                let text = format!(
+                    "the buyer's Stripe customer could not be created since {since}: check the Stripe key, its permissions and the limits"
+                );
+                let (case, case_kind) = (CUSTOMER_CASE.to_owned(), CaseKind::Unknown);
+                Ok(vec![(What::CaseOpened { case, case_kind, text }, Reason::PersonDecides)])
+            }
+            Ensured::Waits(_) => Ok(Vec::new()),
             Ensured::Refused(code) => {
                 let result = EffectResult::Refused { code, decline: None };
                 let refused = What::Outcome { effect: EFFECT.into(), generation: 1, result };
@@ -85,7 +96,7 @@ impl Engine {
             }
             let now = self.clock.now();
             let claim = match &item.claim {
-                Some(held) if held.deadline > now => return Ok(Ensured::Waits),
+                Some(held) if held.deadline > now => return Ok(Ensured::Waits(held.generation_at)),
                 Some(held) => {
                     let mut taken = held.clone();
                     taken.owner = self.tokens.fresh();
@@ -103,7 +114,7 @@ impl Engine {
             let held = CustomerItem { rev: item.rev + 1, ..next };
             return self.create(client, pk, held, claim).await;
         }
-        Ok(Ensured::Waits)
+        Ok(Ensured::Waits(self.clock.now()))
     }
 
     async fn new_customer_claim(
@@ -129,6 +140,7 @@ impl Engine {
             body: None,
             body_ref: Some(owner),
             unknown_since: None,
+            waiting_since: None,
             calls: 0,
             server_errors: 0,
             listed_empty_at: None,
@@ -151,6 +163,9 @@ impl Engine {
         if let (Some(bytes), true) = (bytes, trusted) {
             let key = idempotency_key(pk, EFFECT, claim.generation);
             return match client.post_stored(&claim.path, Bytes::from(bytes), &key).await {
+                Ok(answer) if !names_object(&answer.value) => {
+                    self.no_outcome(pk, item, claim, true, true).await
+                }
                 Ok(answer) => {
                     let id = answer.value.get("id").and_then(|v| v.as_str()).unwrap_or_default().to_owned();
                     self.linked_customer(pk, item, &claim, id).await
@@ -171,7 +186,7 @@ impl Engine {
             None => {
                 // Nothing of it exists: the next call begins a new generation.
                 self.end_claim(pk, item, &claim, claim.generation + 1).await?;
-                Ok(Ensured::Waits)
+                Ok(Ensured::Waits(self.clock.now()))
             }
         }
     }
@@ -195,14 +210,14 @@ impl Engine {
         }
         // Somebody took over and may have linked: what is stored is the link.
         let stored = self.store.customer(pk).await?.customer;
-        Ok(stored.map_or(Ensured::Waits, Ensured::Linked))
+        Ok(stored.map_or(Ensured::Waits(self.clock.now()), Ensured::Linked))
     }
 
     async fn customer_error(
         &self,
         pk: &str,
         item: CustomerItem,
-        mut claim: Claim,
+        claim: Claim,
         error: &StripeError,
     ) -> Result<Ensured, EngineError> {
         let text = error.to_string();
@@ -213,16 +228,29 @@ impl Engine {
             self.end_claim(pk, item, &claim, claim.generation + 1).await?;
             return Ok(Ensured::Refused(error.code().unwrap_or("invalid_request").to_owned()));
         }
+        self.no_outcome(pk, item, claim, error.effect() == Effect::Unknown, error.is_server_error()).await
+    }
+
+    /// Keeps the claim for later.
+    async fn no_outcome(
+        &self,
+        pk: &str,
+        item: CustomerItem,
+        mut claim: Claim,
+        unknown: bool,
+        server_error: bool,
+    ) -> Result<Ensured, EngineError> {
         let now = self.clock.now();
+        let since = claim.generation_at;
         claim.calls += 1;
-        claim.server_errors += u32::from(error.is_server_error());
+        claim.server_errors += u32::from(server_error);
         claim.deadline = now + wait_after(claim.calls);
-        if error.effect() == Effect::Unknown {
+        if unknown {
             claim.unknown_since = claim.unknown_since.or(Some(now));
         }
         let next = CustomerItem { claim: Some(claim), token: self.tokens.fresh(), ..item.clone() };
         self.store.commit_customer(pk, item.rev, &next).await?;
-        Ok(Ensured::Waits)
+        Ok(Ensured::Waits(since))
     }
 
     async fn end_claim(
@@ -256,6 +284,7 @@ fn still_refused(state: &State, order: &Order) -> bool {
 
 enum Ensured {
     Linked(String),
-    Waits,
+    /// Since when.
+    Waits(UnixTime),
     Refused(String),
 }

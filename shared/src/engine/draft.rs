@@ -79,14 +79,14 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Commits what the plan only records, until it asks for no more.
-    pub fn records(&mut self) {
+    /// Commits what the plan only records, until it asks for no more. `anybodys`: only what is no function's own.
+    pub fn records(&mut self, anybodys: bool) {
         for _ in 0..RECORD_ROUNDS_MAX {
             let me = self.engine.me;
             let actions = plan(&self.state, &self.engine.config.policy, self.now);
             let records: Vec<_> = actions
                 .into_iter()
-                .filter(|a| a.ready(self.now) && a.owner.is_none_or(|o| o == me))
+                .filter(|a| a.ready(self.now) && a.owner.is_none_or(|o| o == me && !anybodys))
                 .filter_map(|a| match a.what {
                     Do::Record(what) => Some((*what, a.reason, false)),
                     Do::Schedule(what) => Some((*what, a.reason, true)),
@@ -120,6 +120,7 @@ impl<'a> Draft<'a> {
             body: None,
             body_ref: None,
             unknown_since: None,
+            waiting_since: None,
             calls: 0,
             server_errors: 0,
             listed_empty_at: None,

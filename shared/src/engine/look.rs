@@ -129,11 +129,17 @@ impl Engine {
     ) -> Result<Seen, EngineError> {
         let Some(read) = unless_missing(client.retrieve_charge(id).await)? else { return Ok(Vec::new()) };
         let mut out = Vec::new();
+        if of_another_order(&read.metadata, key, id) {
+            return Ok(out);
+        }
         // A charge that is known has its intent known too.
         if let Some(intent) = read.payment_intent.as_ref().map(Expandable::id)
             && !state.charges.contains_key(id)
         {
             out = self.read_intent(client, key, state, intent).await?;
+            if out.is_empty() {
+                return Ok(out);
+            }
         }
         if !out.iter().any(|(what, _)| matches!(what, What::ChargeSeen(c) if c.id == id)) {
             out.extend(observed(readable(seen::charge(&read).map(|c| vec![c]), id)));

@@ -114,8 +114,7 @@ impl Engine {
         };
         Ok(match told {
             Told::NotYet => None,
-            // The object is read again under the next revision: here only its id is known to have changed.
-            Told::Done => Some(Verdict::Done(serde_json::json!({ "id": object }))),
+            Told::Done => Some(Verdict::Seen { object, facts }),
             Told::Refused(code, decline) => {
                 Some(Verdict::Refused { code: code.into(), decline, seen: facts })
             }

@@ -47,7 +47,7 @@ impl NoticeClient {
         match self.http.send(request, TIMEOUT).await {
             Ok(answer) if answer.status().is_success() => Posted::Yes,
             Ok(answer) => match answer.status().as_u16() {
-                status @ (400 | 401 | 403 | 404 | 405 | 410 | 413 | 415 | 422) => Posted::Refused(status),
+                status @ (400 | 410 | 413 | 422) => Posted::Refused(status),
                 _ => Posted::Later,
             },
             Err(_) => Posted::Later,

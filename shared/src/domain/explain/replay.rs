@@ -78,6 +78,7 @@ impl<'a> Replay<'a> {
                     body: None,
                     body_ref: None,
                     unknown_since: None,
+                    waiting_since: None,
                     calls: 0,
                     server_errors: 0,
                     listed_empty_at: None,

@@ -29,7 +29,6 @@ fn order(total: i64, status: OrderStatus, version: u64) -> What {
         balance_due_at: None,
         refund_requests: Vec::new(),
         refunds: Vec::new(),
-        return_url: Some("https://shop.test/thanks?mail=someone".into()),
         items_hash: "h".into(),
         echo: None,
         version,

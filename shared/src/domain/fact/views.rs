@@ -40,9 +40,6 @@ pub struct OrderView {
     /// Refunds the system reports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<ReportedRefund>,
-    /// Where the buyer returns.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub return_url: Option<String>,
     /// Hash of the lines.
     pub items_hash: String,
     /// What it says we told it, when that differs from what we told it.
@@ -66,10 +63,14 @@ impl OrderView {
             capture: order.capture,
             deposit: order.deposit,
             balance_due_at: order.balance_due_at,
-            refund_requests: order.refund_requests.clone(),
+            // Shops word reasons freely: the words may name people and stay with the shop.
+            refund_requests: order
+                .refund_requests
+                .iter()
+                .map(|r| RefundRequest { reason: String::new(), ..r.clone() })
+                .collect(),
             // Records that carry our request id are our own write-back.
             refunds: order.refunds.iter().filter(|r| r.request.is_none()).cloned().collect(),
-            return_url: order.return_url.clone(),
             items_hash: hash_of(&items),
             echo: order.payment.clone(),
             version: order.version,

@@ -20,6 +20,9 @@ impl Draft<'_> {
         self.reported_refunds();
         self.order_status();
         self.unknown_ended();
+        if self.state.customer.is_some() {
+            self.lapse(super::CUSTOMER_CASE, Reason::CauseGone);
+        }
         self.causes_gone();
     }
 

@@ -55,7 +55,9 @@ impl Draft<'_> {
         if self.needs_buyer() {
             return self.watch_give_up();
         }
-        let try_no = self.state.tries + 1;
+        // A try whose key was rolled is made again as the same try: it took its place in the card's budget.
+        let rolled = attempt.confirms.last().filter(|c| c.result.is_none()).map(|c| c.try_no);
+        let try_no = rolled.unwrap_or(self.state.tries + 1);
         let (owner, at, reason) = match self.next_try_at() {
             None => (Function::PaymentCreator, self.now, Reason::FirstTry),
             Some((due, why)) => {

@@ -22,6 +22,7 @@ impl Draft<'_> {
             return self.push(Function::RefundProcessor, self.now, Reason::NotSeenSince, Do::LookAtRefunds);
         }
         if self.state.captured() > 0 {
+            let before = self.actions.len();
             for wanted in &order.refund_requests {
                 let id = format!("shop:{}", wanted.id);
                 if !self.state.requests.contains_key(&id) {
@@ -30,13 +31,14 @@ impl Draft<'_> {
                         - self.state.asked()
                         - self.state.lost();
                     let amount = wanted.amount.unwrap_or(left.max(0));
-                    self.ask(id, amount, None, Origin::Shop, &wanted.reason, Reason::RefundAsked);
+                    self.ask(id, amount, None, Origin::Shop, "asked for by the shop", Reason::RefundAsked);
                 }
             }
-            if order.status == OrderStatus::Cancelled {
-                self.cancelled();
-            } else {
-                self.excess();
+            // What was asked for just now is stored first; what is left is seen after it.
+            match order.status {
+                _ if self.actions.len() > before => {}
+                OrderStatus::Cancelled => self.cancelled(),
+                _ => self.excess(),
             }
         }
         let requests: Vec<Request> = self.state.requests.values().cloned().collect();
@@ -55,8 +57,7 @@ impl Draft<'_> {
         text: &str,
         why: Reason,
     ) {
-        // Shops word reasons freely: what is kept is cut, and never reaches Stripe.
-        let text = text.chars().take(200).collect();
+        let text = text.to_owned();
         let fact = What::RefundRequested { request: id, amount, charge, origin, by_name: None, text };
         self.actions.push(super::Action {
             owner: Some(Function::RefundProcessor),
@@ -139,14 +140,16 @@ impl Draft<'_> {
         if self.lapsed(request, approved) {
             return self.withdraw(request, &case);
         }
+        let impossible = format!("refund_impossible:{}", request.id);
         let Some(charge) = self.charge_for(request, planned) else {
             let text = format!(
                 "refund {} of {} is more than any one charge still holds: deny it, or deny and ask for smaller ones",
                 request.id,
                 self.money(request.amount)
             );
-            return self.case(case, CaseKind::RefundImpossible, text);
+            return self.case(impossible, CaseKind::RefundImpossible, text);
         };
+        self.lapse(&impossible, Reason::CauseGone);
         if self.state.dispute_open() {
             // It waits for the dispute's end; its case tells.
             return;

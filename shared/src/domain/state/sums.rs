@@ -106,7 +106,9 @@ impl State {
     pub fn request_open(&self, id: &str) -> bool {
         let Some(request) = self.requests.get(id) else { return false };
         let made = self.refund_exists(id);
-        let denied = self.decision(&format!("refund:{id}")) == Some(crate::domain::fact::Decision::Deny);
+        let denied = ["refund", "refund_impossible"]
+            .iter()
+            .any(|kind| self.decision(&format!("{kind}:{id}")) == Some(crate::domain::fact::Decision::Deny));
         let lapsed = self.cases.get(&format!("refund:{id}")).is_some_and(|c| c.lapsed);
         request.result.is_none() && !made && !denied && !lapsed
     }

@@ -69,7 +69,7 @@ fn two_honest_requests_of_one_amount_are_two_refunds() {
 fn requests_beyond_what_the_charge_holds_are_not_claimed_together() {
     let story = paid(1000).order(asks(1000, &[("r1", Some(600)), ("r2", Some(600))])).settled();
     check(&story, &["refund-processor: refund:shop:r1 600 of ch_1 (refund_within_policy)"]);
-    assert_eq!(story.case("refund:shop:r2"), Some(CaseKind::RefundImpossible));
+    assert_eq!(story.case("refund_impossible:shop:r2"), Some(CaseKind::RefundImpossible));
     let story = story.take("refund:shop:r1");
     assert!(!story.wants().iter().any(|w| w.contains("refund:shop:r2")), "{:?}", story.wants());
 }
@@ -242,7 +242,7 @@ fn an_open_dispute_holds_refunds_and_its_end_frees_them() {
     check(&won, &["refund-processor: refund:shop:r1 400 of ch_1 (refund_within_policy)"]);
     let lost = held.see(dispute("dp_1", "ch_1", 1000, "lost")).settled();
     check(&lost, &[]);
-    assert_eq!(lost.case("refund:shop:r1"), Some(CaseKind::RefundImpossible));
+    assert_eq!(lost.case("refund_impossible:shop:r1"), Some(CaseKind::RefundImpossible));
     assert_eq!((lost.state().lost(), lost.state().due(lost.now)), (1000, 0));
 }
 
