@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::{CheckoutSource, Config, Source, StripeSource};
 use crate::domain::fact::{Terms, What};
 use crate::domain::ids::{Function, OrderKey};
+use crate::domain::money::MoneyError;
 use crate::domain::plan::{Action, Do, Reason, plan};
 use crate::domain::state::{Claim, State};
 use crate::domain::time::Seconds;
@@ -124,6 +125,14 @@ pub enum EngineError {
     /// A secret.
     #[error(transparent)]
     Secret(#[from] crate::secrets::SecretError),
+    /// An object at Stripe that this build cannot read.
+    #[error("{object} at Stripe cannot be read: {why}; deploy a build that can, then redrive the message")]
+    Unreadable {
+        /// Its id.
+        object: String,
+        /// What does not fit.
+        why: MoneyError,
+    },
     /// The configuration does not name what the order or message names.
     #[error("{0}")]
     Config(String),

@@ -163,18 +163,8 @@ impl Recorder {
         if let Some(charge) = read.charge.as_ref().map(|c| c.id().to_owned()) {
             out = engine.read_charge(client, key, state, &charge).await?;
         }
-        match seen::dispute(&read) {
-            Ok(what) => out.push((what, Reason::Observed)),
-            Err(error) => {
-                let text = error.to_string();
-                event!(
-                    error,
-                    "a dispute cannot be read",
-                    object.id = Id(id),
-                    error = shared::telemetry::Scrubbed(&text)
-                );
-            }
-        }
+        let unreadable = |why| EngineError::Unreadable { object: id.to_owned(), why };
+        out.push((seen::dispute(&read).map_err(unreadable)?, Reason::Observed));
         Ok(out)
     }
 

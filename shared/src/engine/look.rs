@@ -4,6 +4,7 @@ use super::{Engine, EngineError, seen};
 use crate::batch::Deadline;
 use crate::domain::fact::{EffectResult, OrderView, What};
 use crate::domain::ids::{Function, OrderKey};
+use crate::domain::money::MoneyError;
 use crate::domain::order::{Collection, Order};
 use crate::domain::plan::{Do, Reason, plan};
 use crate::domain::state::State;
@@ -97,7 +98,7 @@ impl Engine {
         if of_another_order(&read.metadata, key, id) {
             return Ok(Vec::new());
         }
-        let facts = readable(seen::intent(&read), id);
+        let facts = readable(seen::intent(&read), id)?;
         self.link_intents(key, state, &facts).await?;
         Ok(observed(facts))
     }
@@ -114,7 +115,7 @@ impl Engine {
         if of_another_order(&read.metadata, key, id) {
             return Ok(Vec::new());
         }
-        let facts = readable(seen::session(&read), id);
+        let facts = readable(seen::session(&read), id)?;
         self.link_intents(key, state, &facts).await?;
         Ok(observed(facts))
     }
@@ -142,7 +143,7 @@ impl Engine {
             }
         }
         if !out.iter().any(|(what, _)| matches!(what, What::ChargeSeen(c) if c.id == id)) {
-            out.extend(observed(readable(seen::charge(&read).map(|c| vec![c]), id)));
+            out.extend(observed(readable(seen::charge(&read).map(|c| vec![c]), id)?));
         }
         Ok(out)
     }
@@ -150,14 +151,22 @@ impl Engine {
     /// All refunds of a charge.
     pub async fn read_refunds(&self, client: &StripeClient, charge: &str) -> Result<Seen, EngineError> {
         let refunds = client.list_refunds(charge).collect(LIST_MAX).await?;
-        Ok(observed(refunds.iter().flat_map(|r| readable(seen::refund(r).map(|w| vec![w]), &r.id))))
+        let mut facts = Vec::new();
+        for refund in &refunds {
+            facts.extend(readable(seen::refund(refund).map(|w| vec![w]), &refund.id)?);
+        }
+        Ok(observed(facts))
     }
 
     /// All disputes of a charge.
     pub async fn read_disputes(&self, client: &StripeClient, charge: &str) -> Result<Seen, EngineError> {
         let disputes = client.list_disputes(Some(charge), crate::outbound::stripe::read::Created::ANY);
         let disputes = disputes.collect(LIST_MAX).await?;
-        Ok(observed(disputes.iter().flat_map(|d| readable(seen::dispute(d).map(|w| vec![w]), &d.id))))
+        let mut facts = Vec::new();
+        for dispute in &disputes {
+            facts.extend(readable(seen::dispute(dispute).map(|w| vec![w]), &dispute.id)?);
+        }
+        Ok(observed(facts))
     }
 
     async fn link_intents(&self, key: &OrderKey, state: &State, facts: &[What]) -> Result<(), EngineError> {
@@ -249,11 +258,8 @@ fn of_another_order(metadata: &Metadata, key: &OrderKey, id: &str) -> bool {
     other
 }
 
-/// An object in a currency nobody knows is parked in the log, never guessed at.
-fn readable(facts: Result<Vec<What>, crate::domain::money::MoneyError>, id: &str) -> Vec<What> {
-    facts.unwrap_or_else(|error| {
-        let text = error.to_string();
-        event!(error, "an object at Stripe cannot be read", object.id = Id(id), error = Scrubbed(&text));
-        Vec::new()
-    })
+/// An object that cannot be read (a currency nobody knows) is never guessed at and never passed over: the message ends
+/// in its dead letter queue, where a person sees it.
+fn readable(facts: Result<Vec<What>, MoneyError>, id: &str) -> Result<Vec<What>, EngineError> {
+    facts.map_err(|why| EngineError::Unreadable { object: id.to_owned(), why })
 }

@@ -70,7 +70,35 @@ pub(super) fn order(body: &Value, asked: &str) -> Result<Order, CheckoutError> {
     }
     let order: Order = serde_json::from_value(body.clone()).map_err(|_| culprit(fields))?;
     amounts(&order)?;
+    sizes(&order)?;
     Ok(order)
+}
+
+/// Most refund requests, and most refunds, of one order.
+const REFUNDS_MAX: usize = 100;
+/// Longest id, number and status that is kept, in characters.
+const WORD_CHARS_MAX: usize = 100;
+
+/// What is kept of an order must fit its item for as long as the order lives.
+fn sizes(order: &Order) -> Result<(), CheckoutError> {
+    for (field, n) in [("refund_requests", order.refund_requests.len()), ("refunds", order.refunds.len())] {
+        if n > REFUNDS_MAX {
+            return Err(refuse(field, Some(&n.into()), "at most 100 entries"));
+        }
+    }
+    let status = match &order.status {
+        crate::domain::order::OrderStatus::Other(word) => word.as_str(),
+        _ => "",
+    };
+    let customer = order.customer.as_ref().and_then(|c| c.id.as_deref()).unwrap_or_default();
+    let ids = order.refund_requests.iter().map(|r| &r.id).chain(order.refunds.iter().map(|r| &r.id));
+    let words = [("number", order.number.as_str()), ("status", status), ("customer.id", customer)];
+    for (field, word) in words.into_iter().chain(ids.map(|id| ("refund id", id.as_str()))) {
+        if word.chars().count() > WORD_CHARS_MAX {
+            return Err(refuse(field, Some(&word.len().into()), "at most 100 characters"));
+        }
+    }
+    Ok(())
 }
 
 /// Which optional field does not fit; serde's own message could quote contact data.
