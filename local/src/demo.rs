@@ -86,7 +86,7 @@ async fn play(options: &Options) -> Result<Vec<String>, Error> {
     report::print(&stack, &expected);
     problems.extend(books(&stack, start).await?);
     if let Some(path) = &options.record {
-        record(&stack, path)?;
+        record(&stack, path).await?;
     }
     Ok(problems)
 }
@@ -146,14 +146,32 @@ fn short_ids(text: &str) -> String {
     text.split(' ').map(cut).collect::<Vec<_>>().join(" ")
 }
 
-fn record(stack: &Stack, path: &PathBuf) -> Result<(), Error> {
+async fn record(stack: &Stack, path: &PathBuf) -> Result<(), Error> {
     let mut out = std::io::BufWriter::new(std::fs::File::create(path)?);
     for line in stack.tally.recording() {
         writeln!(out, "{line}")?;
     }
-    for event in stack.sim.ledger().events {
+    for event in events(stack).await? {
         writeln!(out, "{}", serde_json::json!({ "event": event }))?;
     }
     out.flush()?;
     Ok(())
+}
+
+/// Every event as Stripe's API shows it.
+async fn events(stack: &Stack) -> Result<Vec<serde_json::Value>, Error> {
+    let mut all: Vec<serde_json::Value> = Vec::new();
+    loop {
+        let after = all.last().and_then(|e| e["id"].as_str()).map(|id| format!("&starting_after={id}"));
+        let url = format!("{}/v1/events?limit=100{}", stack.bases.stripe, after.unwrap_or_default());
+        let request = http::Request::get(url)
+            .header("authorization", format!("Bearer {}", crate::stack::local_secrets::stripe_key()))
+            .body(bytes::Bytes::new())?;
+        let answer = stack.http.send(request, std::time::Duration::from_secs(20)).await?;
+        let page: serde_json::Value = serde_json::from_slice(answer.body())?;
+        all.extend(page["data"].as_array().cloned().unwrap_or_default());
+        if page["has_more"] != true {
+            return Ok(all);
+        }
+    }
 }
