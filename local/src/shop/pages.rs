@@ -31,7 +31,8 @@ button,a.button{display:inline-block;font:inherit;padding:.45rem .9rem;border:1p
 button.quiet{background:#fff;color:var(--accent)}.tag{display:inline-block;padding:.05rem .55rem;border-radius:1rem;background:#e6ecf5;font-size:.88rem}
 .tag.paid,.tag.authorized{background:#d6f0e2}.tag.failed,.tag.disputed,.tag.review{background:#fbdcd7}.tag.refunded,.tag.partially_refunded,.tag.cancelled{background:#ece6f5}
 .soft{color:var(--soft)}.actions{display:flex;flex-wrap:wrap;gap:1.2rem;align-items:end}.problem{border-color:#c0392b;color:#8e2b20}
-@media (max-width:36rem){td,th{font-size:.9rem}}
+td,li,p,h1{overflow-wrap:anywhere}select,input{max-width:100%}
+@media (max-width:36rem){td,th{font-size:.9rem;padding-right:.35rem}section{padding:.8rem}main{padding:0 .6rem}}
 ";
 
 /// A buyer the shop knows by `id`, with contact data that is plainly made up.
