@@ -53,7 +53,8 @@ async fn buy(page: &Page, shop: &str, decline: bool) -> Result<(), String> {
     page.submit_form_of("input[name=card_number]").await?;
     page.until(SETTLING, Wanted::Gone("input[name=card_number]")).await?;
     page.goto(&order).await?;
-    page.reload_until(SETTLING, Wanted::Word("paid")).await
+    // The tag, not any word: the page also has a row called "Paid".
+    page.reload_until(SETTLING, Wanted::Element("#payment .tag.paid")).await
 }
 
 /// On 390 x 844: nothing is cut off at the side, and the whole way works.

@@ -19,8 +19,6 @@ pub enum Wanted<'a> {
     Gone(&'a str),
     /// The visible text contains this, in any case.
     Text(&'a str),
-    /// The visible text contains this word by itself: `paid` is not in `unpaid`.
-    Word(&'a str),
 }
 
 /// A tab of headless Chromium.
@@ -136,10 +134,6 @@ impl Page {
             Wanted::Element(css) => !self.0.find_all(Locator::Css(css)).await.map_err(said)?.is_empty(),
             Wanted::Gone(css) => self.0.find_all(Locator::Css(css)).await.map_err(said)?.is_empty(),
             Wanted::Text(text) => self.text().await?.to_lowercase().contains(&text.to_lowercase()),
-            Wanted::Word(word) => {
-                let text = self.text().await?.to_lowercase();
-                text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|found| found == word)
-            }
         })
     }
 
