@@ -78,7 +78,6 @@ pub fn secretsmanager(config: &SdkConfig) -> aws_sdk_secretsmanager::Client {
 }
 
 /// S3, for reports.
-#[cfg(feature = "aws-sdk-s3")]
 pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::new(config)
 }

@@ -3,6 +3,5 @@
 pub mod checkout;
 pub mod http;
 pub mod notice;
-#[cfg(feature = "aws-sdk-s3")]
 pub mod reports;
 pub mod stripe;
