@@ -6,7 +6,6 @@ use crate::config::StripeSource;
 use crate::domain::ids::OrderKey;
 use crate::outbound::stripe::StripeClient;
 use crate::outbound::stripe::calls::TANDEM_ORDER;
-use crate::outbound::stripe::objects::Expandable;
 use crate::queue::StripeHint;
 use crate::store::keys;
 
@@ -71,10 +70,5 @@ impl Engine {
             Ok(order) if self.shop_source(&order.shop()).is_ok() => Routed::Order(order),
             _ => Routed::Unowned,
         }
-    }
-
-    /// The newest charge of an intent, as an id.
-    pub fn charge_of(intent: &crate::outbound::stripe::objects::PaymentIntent) -> Option<String> {
-        intent.latest_charge.as_ref().map(Expandable::id).map(str::to_owned)
     }
 }
