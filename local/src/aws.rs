@@ -28,12 +28,13 @@ use shared::domain::time::UnixTime;
 pub mod dynamodb;
 pub mod io;
 mod provision;
+pub mod queues;
 pub mod s3;
 pub mod scheduler;
 pub mod sqs;
 pub mod ssm;
 
-pub use io::{Faults, IoCounts, IoLabel, NoFaults};
+pub use io::{Call, Faults, IoCounts, IoLabel, NoFaults};
 pub use provision::{CASES_INDEX, DAY_INDEX, DUE_INDEX, MAX_RECEIVES, VISIBILITY_SECONDS};
 
 /// The region all embedded services say they are in.
@@ -52,6 +53,7 @@ struct Inner {
     clock: Clock,
     dynamodb: dynamodb::DynamoDb,
     sqs: sqs::Sqs,
+    queues: Option<queues::Queues>,
     scheduler: scheduler::Scheduler,
     s3: s3::S3,
     ssm: ssm::Ssm,
@@ -92,9 +94,20 @@ impl TimeSource for SdkTime {
 impl EmbeddedAws {
     /// Empty services whose time is `clock`. Must be called inside a tokio runtime.
     pub fn new(clock: Clock) -> Result<Self, AwsError> {
+        Self::build(clock, None)
+    }
+
+    /// The same with the queues of [`queues`], for runs that move the clock by days.
+    pub fn with_light_queues(clock: Clock) -> Result<Self, AwsError> {
+        let queues = queues::Queues::new(clock.clone());
+        Self::build(clock, Some(queues))
+    }
+
+    fn build(clock: Clock, queues: Option<queues::Queues>) -> Result<Self, AwsError> {
         Ok(Self(Arc::new(Inner {
             dynamodb: dynamodb::DynamoDb::new(clock.clone())?,
             sqs: sqs::Sqs::new(),
+            queues,
             scheduler: scheduler::Scheduler::default(),
             s3: s3::S3::default(),
             ssm: ssm::Ssm::default(),
@@ -130,6 +143,11 @@ impl EmbeddedAws {
         *self.0.faults.write().unwrap_or_else(std::sync::PoisonError::into_inner) = faults;
     }
 
+    /// What calls pass now.
+    pub(crate) fn faults(&self) -> Arc<dyn Faults> {
+        Arc::clone(&self.0.faults.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
     /// Calls so far by function, service and operation.
     pub fn io_counts(&self) -> IoCounts {
         self.0.counts.snapshot()
@@ -148,6 +166,11 @@ impl EmbeddedAws {
     /// The embedded queues: they can rest while the clock jumps.
     pub fn sqs(&self) -> &sqs::Sqs {
         &self.0.sqs
+    }
+
+    /// The light queues, if these serve.
+    pub fn light_queues(&self) -> Option<&queues::Queues> {
+        self.0.queues.as_ref()
     }
 
     /// The object store: reports are read from here by the demo.
@@ -174,16 +197,19 @@ impl EmbeddedAws {
         let body = collect(body).await?;
         let label = label_of(&parts, &body);
         self.0.counts.count(&label);
-        let faults = Arc::clone(&self.0.faults.read().unwrap_or_else(std::sync::PoisonError::into_inner));
-        let effect = Box::pin(self.route(&label, parts, body));
-        faults.around(&label, effect).await
+        let (this, kept, sent) = (self.clone(), label.clone(), body.clone());
+        let effect = Box::pin(async move { this.route(&kept, parts, body).await });
+        self.faults().around(io::Call { label: &label, path: "", body: &sent }, effect).await
     }
 
     async fn route(&self, label: &IoLabel, parts: http::request::Parts, body: Bytes) -> Answer {
         let inner = &self.0;
         match label.service {
             "dynamodb" => inner.dynamodb.call(&label.operation, &body),
-            "sqs" => inner.sqs.call(&parts.headers, body).await,
+            "sqs" => match &inner.queues {
+                Some(queues) => queues.call(&label.operation, &body).await,
+                None => inner.sqs.call(&parts.headers, body).await,
+            },
             "ssm" => inner.ssm.call(&label.operation, &body, inner.clock.now()),
             "scheduler" => inner.scheduler.call(&parts, &body, inner.clock.now()),
             _ => inner.s3.call(&parts, &body, inner.clock.now()),

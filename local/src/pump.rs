@@ -5,7 +5,6 @@
 //! overstays leaves its whole batch to the queue.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,27 +13,22 @@ use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
     MessageSystemAttributeName, QueueAttributeName,
 };
-use futures::FutureExt as _;
 use futures::future::{BoxFuture, Either, join_all, select};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::json;
 use shared::clock::Clock;
 use shared::config::Resources;
-use shared::domain::ids::Function;
 use shared::domain::time::UnixTime;
 use shared::queue::Queue;
 use tokio::sync::Notify;
 
 use crate::aws::{AwsError, EmbeddedAws, REGION};
 
+mod invocation;
 mod time;
 
+pub use invocation::{CURRENT_FUNCTION, Ended, INVOCATION, Invocation, invocation};
 pub use time::{ClockMode, jump_clock};
-
-tokio::task_local! {
-    /// The function that runs now; counts of calls are kept by it.
-    pub static CURRENT_FUNCTION: Function;
-}
 
 /// What a queue's function looks like to the pump.
 pub type Handler = Arc<dyn Fn(SqsEvent) -> BoxFuture<'static, SqsBatchResponse> + Send + Sync>;
@@ -165,9 +159,12 @@ impl Pump {
         self.routes.push(Route { queue, url, arn, handler, mapping: self.mapping });
     }
 
-    /// When the next schedule is due.
+    /// When the next schedule is due, or a hidden message is visible again (as far as the queues can tell).
     pub fn next_due_at(&self) -> Option<UnixTime> {
-        self.scheduler.as_ref()?.scheduler().next_due_at()
+        let aws = self.scheduler.as_ref()?;
+        let visible = aws.light_queues().and_then(crate::aws::queues::Queues::next_visible_ms);
+        let visible = visible.map(|ms| UnixTime(ms.div_euclid(1000) + i64::from(ms.rem_euclid(1000) > 0)));
+        [aws.scheduler().next_due_at(), visible].into_iter().flatten().min()
     }
 
     /// Whether no registered queue holds anything: visible, in flight or delayed.
@@ -309,6 +306,23 @@ impl Pump {
         })
     }
 
+    /// One invocation of `queue`'s function with these messages, beside the queue: as a repeated or early delivery.
+    /// Which of them it failed, by index; `None`: the whole invocation.
+    pub async fn deliver(&self, queue: Queue, bodies: &[String]) -> Option<Vec<usize>> {
+        let route = self.routes.iter().find(|r| r.queue == queue)?;
+        let messages: Vec<Message> = bodies
+            .iter()
+            .enumerate()
+            .map(|(n, body)| Message::builder().message_id(n.to_string()).body(body).build())
+            .collect();
+        let handler = Arc::clone(&route.handler);
+        let event = event_of(&messages, &route.arn);
+        let work = async move { handler(event).await };
+        let answer = invocation(queue.owner(), route.mapping.timeout, work).await.ok()?;
+        let failed = failed_of(&messages, &answer);
+        Some(failed.iter().filter_map(|m| m.message_id.as_deref()?.parse().ok()).collect())
+    }
+
     async fn receive(&self, route: &Route) -> Vec<Message> {
         let call = self.sqs.receive_message().queue_url(&route.url);
         let call = call.max_number_of_messages(route.mapping.batch_size);
@@ -326,18 +340,16 @@ impl Pump {
         let owner = route.queue.owner();
         let event = event_of(&batch, &route.arn);
         let handler = Arc::clone(&route.handler);
-        // The call itself is inside the guard: a handler may panic before it returns its future.
-        let work = AssertUnwindSafe(async move { handler(event).await }).catch_unwind();
-        let outcome = tokio::time::timeout(route.mapping.timeout, CURRENT_FUNCTION.scope(owner, work)).await;
+        let outcome = invocation(owner, route.mapping.timeout, async move { handler(event).await }).await;
         let failed: Vec<&Message> = match &outcome {
-            Ok(Ok(answer)) => failed_of(&batch, answer),
-            Ok(Err(_)) | Err(_) => batch.iter().collect(),
+            Ok(answer) => failed_of(&batch, answer),
+            Err(_) => batch.iter().collect(),
         };
         run.with(|s| {
             s.stats.messages += batch.len() as u64;
             s.stats.failed += failed.len() as u64;
-            s.stats.panics += u64::from(matches!(outcome, Ok(Err(_))));
-            s.stats.timeouts += u64::from(outcome.is_err());
+            s.stats.panics += u64::from(matches!(outcome, Err(Ended::Panicked)));
+            s.stats.timeouts += u64::from(matches!(outcome, Err(Ended::TimedOut)));
         });
         self.settle(route, &batch, &failed).await;
     }

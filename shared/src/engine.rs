@@ -32,6 +32,7 @@ use crate::domain::time::Seconds;
 use crate::outbound::checkout::CheckoutClient;
 use crate::outbound::http::SharedHttp;
 use crate::outbound::stripe::{StripeClient, StripeError, StripeSettings};
+use crate::planted::{Bug, planted};
 use crate::queue::{Message, Queue, QueueSender};
 use crate::secrets::Secrets;
 use crate::store::orders::Committed;
@@ -298,6 +299,11 @@ impl Engine {
                 if let Some(error) = failed {
                     return Err(error);
                 }
+                if planted(Bug::SendToSelf)
+                    && let (Some(queue), true) = (Queue::of(self.me), item.due_at.is_some())
+                {
+                    self.queue.send(queue, &Message::wake(key.clone(), &trigger.corr), None).await?;
+                }
                 ran.woken = self.wake(&ran, &draft.state, key, trigger).await?;
                 return Ok(ran);
             }
@@ -309,7 +315,7 @@ impl Engine {
                     item = *now;
                 }
                 Committed::Lost(now) => {
-                    (item, moved) = (*now, true);
+                    (item, moved) = (*now, !planted(Bug::StoreUnderMovedRevision));
                     lost += 1;
                     continue;
                 }

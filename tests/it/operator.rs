@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use local::aws::io::{Effect, internal_error};
-use local::aws::{Answer, Faults, IoLabel};
+use local::aws::{Answer, Call, Faults};
 use local::shop::NewOrder;
 use local::stack::{Options, Stack as LocalStack};
 use shared::domain::explain;
@@ -157,10 +157,10 @@ impl Broken {
 impl Faults for Broken {
     fn around<'a>(
         &'a self,
-        label: &'a IoLabel,
-        effect: Effect<'a>,
+        call: Call<'a>,
+        effect: Effect,
     ) -> Pin<Box<dyn Future<Output = Result<Answer, ConnectorError>> + Send + 'a>> {
-        let meant = *self.operation.lock().unwrap() == label.operation;
+        let meant = *self.operation.lock().unwrap() == call.label.operation;
         let breaks = meant
             && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
         Box::pin(async move { Ok(if breaks { internal_error() } else { effect.await }) })

@@ -23,6 +23,14 @@ async fn pass(minutes: u64) {
     tokio::time::advance(Duration::from_secs(minutes * 60)).await;
 }
 
+/// Sweeps every quarter of an hour, as without a gap.
+async fn sweep_for(stack: &Stack, minutes: u64) {
+    for _ in 0..minutes / 15 {
+        sweep(stack).await;
+        pass(15).await;
+    }
+}
+
 fn event(id: &str, kind: &str, created: UnixTime, object: &Value) -> Value {
     json!({ "id": id, "object": "event", "type": kind, "created": created.0, "livemode": false,
             "data": { "object": object } })
@@ -147,9 +155,7 @@ async fn a_backlog_of_events_is_handed_over_in_bounded_runs_and_none_twice() {
 #[tokio::test(start_paused = true)]
 async fn once_a_day_three_days_are_looked_at_again() {
     let stack = Stack::start(|_| {}).await;
-    sweep(&stack).await;
-    pass(23 * 60).await;
-    sweep(&stack).await;
+    sweep_for(&stack, 23 * 60).await;
     // It shows up late, behind every overlap.
     let at = START + Seconds::hours(1);
     let late = event("evt_late", "payment_intent.succeeded", at, &intent("pi_1", true));
@@ -158,7 +164,8 @@ async fn once_a_day_three_days_are_looked_at_again() {
     stack.held().orders.get_mut("7").unwrap()["updated_at"] = (START.0 + 60).into();
     pass(5).await;
     assert_eq!(sweep(&stack).await.hints(), 0);
-    pass(2 * 60).await;
+    sweep_for(&stack, 45).await;
+    pass(15).await;
     let report = sweep(&stack).await;
     assert_eq!((report.events["stripe"].hinted, report.polls["shop"].hinted), (1, 1));
     pass(5).await;
@@ -181,6 +188,23 @@ async fn a_changed_order_is_handed_over_once_per_version() {
     assert_eq!(sweep(&stack).await.polls["shop"].known, 1);
     stack.order("1", 1_200, "awaiting_payment");
     assert_eq!(sweep(&stack).await.polls["shop"].hinted, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_gap_what_was_handed_over_just_before_is_handed_over_again() {
+    let stack = Stack::start(|_| {}).await;
+    stack.order("1", 1_000, "open");
+    assert_eq!(sweep(&stack).await.polls["shop"].hinted, 1);
+    pass(5).await;
+    assert_eq!(sweep(&stack).await.polls["shop"].hinted, 0, "once while all is well");
+    // We are down for a day: the hint died in its queue.
+    stack.drain(Queue::Orders).await;
+    pass(26 * 60).await;
+    let report = sweep(&stack).await;
+    assert_eq!(report.polls["shop"].hinted, 1);
+    assert_eq!(stack.drain(Queue::Orders).await.len(), 1);
+    pass(5).await;
+    assert_eq!(sweep(&stack).await.polls["shop"].hinted, 0, "and only once");
 }
 
 #[tokio::test(start_paused = true)]

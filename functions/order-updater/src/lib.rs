@@ -13,6 +13,7 @@ use shared::engine::{Engine, EngineError, Hand, Own, Prepared, Trigger};
 use shared::error::Disposition;
 use shared::lambda::Error;
 use shared::outbound::checkout::CheckoutError;
+use shared::planted::{Bug, planted};
 use shared::queue::Body;
 use shared::telemetry::{Scrubbed, event};
 
@@ -101,6 +102,7 @@ impl Hand for Teller {
             let effect = "tell".to_owned();
             Ok(Own::Refused(vec![What::TellFailed { effect, detail }]))
         };
+        let version = if planted(Bug::UnconditionalPush) { version + 1_000_000 } else { version };
         match engine.shop(key).await?.write_back(&key.order_id(), version, &view).await {
             Ok(order) => match order.payment.map_or(0, |p| p.version) {
                 held if held == version => Ok(Own::Done(vec![What::ViewTold { version }])),

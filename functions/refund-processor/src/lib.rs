@@ -15,6 +15,7 @@ use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger};
 use shared::error::Disposition;
 use shared::lambda::Error;
 use shared::outbound::stripe::StripeClient;
+use shared::planted::{Bug, planted};
 use shared::queue::{Body, StripeHint};
 use shared::store::orders::Parked;
 use shared::telemetry::{Id, event};
@@ -142,7 +143,9 @@ impl Hand for Refunder {
                 if hint.object_type == "charge" { Some(&hint.object_id) } else { hint.refs.get("charge") };
             charges.extend(named.cloned());
         }
-        charges.extend(wanted(engine, state));
+        if !planted(Bug::RefundWithoutList) {
+            charges.extend(wanted(engine, state));
+        }
         charges.retain(|c| !self.read.contains(c));
         charges.dedup();
         let mut out = Vec::new();
@@ -167,6 +170,7 @@ impl Hand for Refunder {
         let Do::Effect { effect, terms } = &action.what else { return Ok(Prepared::Nothing) };
         if let Terms::Refund { charge, .. } = terms
             && !self.read.contains(charge)
+            && !planted(Bug::RefundWithoutList)
         {
             // Planned by what this very round saw: the list comes first, the claim in the next round.
             let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;

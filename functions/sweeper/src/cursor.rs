@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use shared::domain::time::UnixTime;
+use shared::domain::time::{Seconds, UnixTime};
 use shared::engine::Engine;
 use shared::inbound::sha256_hex;
 
@@ -102,6 +102,21 @@ pub(crate) struct Progress {
     pub(crate) listing: Option<Listing>,
 }
 
+/// A watermark that stood still for longer than this means that we were down, or the source was. A message is tried for
+/// about as long before it is a dead letter.
+const GAP: Seconds = Seconds::minutes(20);
+
+impl Progress {
+    /// After a gap nothing counts as handed over: what was queued just before may have died with its messages. So it is
+    /// handed over again, and the long look comes now.
+    fn after_gap(&mut self, now: UnixTime) {
+        if now - self.watermark > GAP && self.listing.is_none() && self.long.is_none() {
+            self.seen = Seen { floor: self.seen.floor, ..Seen::default() };
+            self.next_long = self.next_long.min(now);
+        }
+    }
+}
+
 /// A source's progress as loaded.
 pub(crate) struct Cursor {
     name: String,
@@ -118,7 +133,7 @@ impl Cursor {
         next_long: UnixTime,
     ) -> Result<Self, PartError> {
         let before = engine.store.cursor(&engine.config.stack, &name).await?;
-        let progress = match &before {
+        let mut progress: Progress = match &before {
             Some(text) => serde_json::from_str(text).map_err(|_| PartError::Cursor(name.clone()))?,
             None => Progress {
                 started: first,
@@ -129,6 +144,7 @@ impl Cursor {
                 listing: None,
             },
         };
+        progress.after_gap(engine.clock.now());
         Ok(Self { name, before, progress })
     }
 

@@ -242,13 +242,13 @@ struct ResetOnce(std::sync::atomic::AtomicBool);
 impl Faults for ResetOnce {
     fn around<'a>(
         &'a self,
-        label: &'a IoLabel,
-        effect: io::Effect<'a>,
+        call: io::Call<'a>,
+        effect: io::Effect,
     ) -> futures::future::BoxFuture<'a, Result<Answer, ConnectorError>> {
         Box::pin(async move {
             let answer = effect.await;
-            let first =
-                label.operation == "SendMessage" && self.0.swap(false, std::sync::atomic::Ordering::SeqCst);
+            let first = call.label.operation == "SendMessage"
+                && self.0.swap(false, std::sync::atomic::Ordering::SeqCst);
             if first { Err(io::reset()) } else { Ok(answer) }
         })
     }

@@ -1,5 +1,6 @@
 //! The pump as Lambda: batches, partial failures, panics, time-outs, schedules.
 
+use futures::FutureExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;

@@ -11,9 +11,10 @@ use crate::domain::fact::{EffectResult, Terms, What};
 use crate::domain::ids::OrderKey;
 use crate::domain::plan::Reason;
 use crate::domain::policy::decline::Decline;
-use crate::domain::state::Claim;
+use crate::domain::state::{Claim, State};
 use crate::domain::time::Seconds;
 use crate::outbound::stripe::{Effect, StripeClient, StripeError};
+use crate::planted::{Bug, planted};
 use crate::store::OrderItem;
 use crate::store::keys;
 use crate::store::orders::Committed;
@@ -83,6 +84,14 @@ pub fn wait_after(calls: u32) -> Seconds {
     Seconds((30_i64 << calls.min(7)).min(3_600))
 }
 
+/// The mistake of a session that counts as closed before Stripe showed it closed.
+fn closed_untold(state: &State, terms: &Terms) -> Option<Verdict> {
+    let Terms::ExpireSession { session, .. } = terms else { return None };
+    let mut view = state.sessions.get(session)?.clone();
+    view.status = "expired".to_owned();
+    Some(Verdict::Seen { object: String::new(), facts: vec![What::SessionSeen(view)] })
+}
+
 impl Engine {
     /// Carries out one claim and records what came of it. Returns the item as it then is.
     pub(super) async fn carry_out<H: Hand>(
@@ -97,7 +106,8 @@ impl Engine {
             let own = hand.perform(self, trigger, &item.key.clone(), &state, &claim.terms).await?;
             return self.record_own(item, claim, own, trigger).await;
         }
-        if moves_money(&claim.terms) && !self.store.money_allowed(&self.config.stack).await? {
+        let asks = moves_money(&claim.terms) && !planted(Bug::IgnoreMoneySwitch);
+        if asks && !self.store.money_allowed(&self.config.stack).await? {
             event!(
                 warn,
                 "the money switch is off: the call waits",
@@ -110,6 +120,12 @@ impl Engine {
         }
         let source = self.stripe_of(&item.key)?.clone();
         let client = self.stripe(&source, trigger.deadline).await?;
+        if planted(Bug::MarkBeforeSend) {
+            let seen = Verdict::Seen { object: String::new(), facts: Vec::new() };
+            let item = self.record(item, claim, seen, trigger).await?;
+            self.send(&client, &item, claim).await?;
+            return Ok(item);
+        }
         let verdict = if claim.unknown_since.is_some() {
             self.settle(&client, &item, claim).await?
         } else {
@@ -159,7 +175,17 @@ impl Engine {
     ) -> Result<Verdict, EngineError> {
         let owner = item.key.as_str();
         let Some(bytes) = self.bytes_of(owner, claim).await? else { return Ok(Verdict::Roll) };
-        let key = idempotency_key(owner, &claim.effect, claim.generation);
+        if planted(Bug::SecondAttemptBeforeClosed)
+            && let Some(verdict) = closed_untold(&item.state(), &claim.terms)
+        {
+            return Ok(verdict);
+        }
+        let key = match &claim.terms {
+            _ if planted(Bug::RandomKey) => self.tokens.fresh(),
+            _ if planted(Bug::KeyWithToken) => format!("{}:{}", claim.effect, claim.owner),
+            _ if planted(Bug::GenerationNotInKey) => idempotency_key(owner, &claim.effect, 1),
+            _ => idempotency_key(owner, &claim.effect, claim.generation),
+        };
         match client.post_stored(&claim.path, bytes, &key).await {
             Ok(answer) if names_object(&answer.value) => Ok(Verdict::Done(answer.value)),
             // Stripe said yes in a body that names nothing: done or not, the object is searched for.
@@ -184,6 +210,10 @@ impl Engine {
             error = Scrubbed(&text)
         );
         let later = |unknown, server_error| Ok(Verdict::Later { after: None, unknown, server_error });
+        let failed = planted(Bug::UnknownIsFailed) && error.effect() == Effect::Unknown;
+        if failed || (planted(Bug::SwallowParseError) && text.contains("unreadable")) {
+            return Ok(Verdict::Refused { code: "api_error".into(), decline: None, seen: Vec::new() });
+        }
         if let Some(api) = error.api().filter(|api| error.is_decline() && api.readable) {
             let seen = api.payment_intent.as_deref().map(|i| seen::intent(i).unwrap_or_default());
             let decline = seen::decline_of_api(api);
@@ -271,6 +301,9 @@ impl Engine {
                         Verdict::Later { after, unknown, server_error } => {
                             wait = after.unwrap_or(wait);
                             held.server_errors += u32::from(*server_error);
+                            if planted(Bug::DeleteClaimOnUnknown) && *unknown {
+                                return draft.drop_claim(&claim.effect);
+                            }
                             if *unknown {
                                 held.unknown_since = held.unknown_since.or(Some(now));
                             } else if after.is_none() {
@@ -325,7 +358,11 @@ impl Engine {
     ) -> Result<OrderItem, EngineError> {
         let mut fresh = true;
         for _ in 0..RECORD_TRIES {
-            let held = item.claims.get(&claim.effect).filter(|c| c.owner == claim.owner).cloned();
+            let held = item
+                .claims
+                .get(&claim.effect)
+                .filter(|c| c.owner == claim.owner || planted(Bug::ClaimWithoutOwner))
+                .cloned();
             // Somebody else took it over after our deadline: the outcome is theirs to find.
             let Some(held) = held else { return Ok(item) };
             let mut draft = Draft::new(self, &item, item.state(), trigger);
