@@ -4,6 +4,7 @@
 
 mod aws;
 mod output;
+mod secrets;
 mod verbs;
 mod world;
 

@@ -221,11 +221,8 @@ fn variable_of(name: &str, value: String) -> Option<(String, String)> {
     if name.starts_with("TANDEM_") {
         return Some((name.to_owned(), value));
     }
-    if name == "SecretsPrefix" {
-        let place = if value.contains(':') { value } else { format!("ssm:{value}") };
-        return Some((SECRETS.to_owned(), place));
-    }
     let variable = match name {
+        "SecretsPlace" => SECRETS.to_owned(),
         "OrdersTableName" => "TANDEM_ORDERS_TABLE".to_owned(),
         "LinksTableName" => "TANDEM_LINKS_TABLE".to_owned(),
         "ControlTableName" => "TANDEM_CONTROL_TABLE".to_owned(),
@@ -296,7 +293,7 @@ mod tests {
             {"OutputKey": "OrdersTableName", "OutputValue": "t"},
             {"OutputKey": "OrderUpdatesDeadQueueUrl", "OutputValue": "d"},
             {"OutputKey": "OrderUpdatesQueueUrl", "OutputValue": "q"},
-            {"OutputKey": "SecretsPrefix", "OutputValue": "/tandem/x/"},
+            {"OutputKey": "SecretsPlace", "OutputValue": "ssm:/tandem/x/"},
             {"OutputKey": "PayBaseUrl", "OutputValue": "https://x/pay/"},
         ]);
         let names = json!({"aws": "http://127.0.0.1:1", "resources": {
