@@ -8,8 +8,8 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _};
-use tokio::time::Instant;
 
+pub use crate::clock::Deadline;
 use crate::error::{Disposition, chain};
 use crate::event;
 use crate::queue::{MESSAGE_VERSION, Message};
@@ -21,29 +21,6 @@ pub const CONCURRENCY: usize = 4;
 pub const START_MARGIN: Duration = Duration::from_secs(2);
 /// What runs is given up this long before the deadline, so that the answer about the rest still goes out.
 const STOP_MARGIN: Duration = Duration::from_millis(500);
-
-/// When the invocation ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline {
-    at: Instant,
-}
-
-impl Deadline {
-    /// From now.
-    pub fn after(span: Duration) -> Self {
-        Self { at: Instant::now() + span }
-    }
-
-    /// What is left; zero when it has passed.
-    pub fn remaining(&self) -> Duration {
-        self.at.saturating_duration_since(Instant::now())
-    }
-
-    /// Whether at least `span` is left.
-    pub fn allows(&self, span: Duration) -> bool {
-        self.remaining() >= span
-    }
-}
 
 /// A message as the queue hands it over.
 #[derive(Clone, Debug, PartialEq, Eq)]

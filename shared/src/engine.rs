@@ -12,6 +12,7 @@ pub mod look;
 pub mod route;
 pub mod seen;
 pub mod settle;
+pub mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +21,7 @@ use secrecy::ExposeSecret as _;
 
 pub use self::draft::Draft;
 pub use self::hand::{Hand, Own, Prepared, Trigger};
-use crate::batch::Deadline;
-use crate::clock::Clock;
+use crate::clock::{Clock, Deadline};
 use crate::config::{CheckoutSource, Config, Source, StripeSource};
 use crate::domain::fact::{Terms, What};
 use crate::domain::ids::{Function, OrderKey};
@@ -243,7 +243,7 @@ impl Engine {
         settings.connect_account = source.connect.then(|| source.account.clone());
         settings.max_retries = self.stripe_retries;
         let client = StripeClient::new(settings)?;
-        Ok(client.until(crate::outbound::http::Deadline::after(deadline.remaining())))
+        Ok(client.until(deadline))
     }
 
     /// A client for an order's shop.

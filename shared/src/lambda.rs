@@ -11,7 +11,8 @@ pub use lambda_runtime::Error;
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::Deserialize;
 
-pub use crate::batch::{Deadline, Record};
+pub use crate::batch::Record;
+pub use crate::clock::Deadline;
 pub use http_event::{BODY_BYTES_MAX, HttpEvent, HttpReply, RawHttp, http_event};
 
 use crate::clock::Clock;

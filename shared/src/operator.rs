@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub use self::dead::{RedriveError, Redriven, redrive};
 use self::hand::{Deciding, Wish};
-use crate::batch::Deadline;
+use crate::clock::Deadline;
 use crate::domain::fact::Decision;
 use crate::domain::ids::OrderKey;
 use crate::domain::money::{Money, MoneyError};
