@@ -31,6 +31,8 @@ pub struct Record {
     pub body: String,
     /// How often it was received, this time included.
     pub receives: u32,
+    /// When it was first sent, in Unix milliseconds, if the queue says so.
+    pub sent_ms: Option<i64>,
 }
 
 /// A message as a function sees it.
@@ -160,7 +162,7 @@ mod tests {
     }
 
     fn record(id: &str, body: &str) -> Record {
-        Record { id: id.to_owned(), body: body.to_owned(), receives: 1 }
+        Record { id: id.to_owned(), body: body.to_owned(), receives: 1, sent_ms: None }
     }
 
     fn order(delivery: &Delivery) -> String {

@@ -56,7 +56,14 @@ pub async fn run<W: Worker>(
     records: Vec<Record>,
     deadline: Deadline,
 ) -> Vec<String> {
-    run_batch(records, CONCURRENCY, deadline, |delivery| one(engine, worker, delivery)).await
+    let now = engine.clock.now_ms();
+    for sent in records.iter().filter_map(|record| record.sent_ms) {
+        // The queue's clock and ours may differ a little.
+        engine.metrics.took("MessageAge", u64::try_from(now - sent).unwrap_or(0), &[]);
+    }
+    let kept = run_batch(records, CONCURRENCY, deadline, |delivery| one(engine, worker, delivery)).await;
+    engine.metrics.flush();
+    kept
 }
 
 async fn one<W: Worker>(engine: &Engine, worker: &W, delivery: Delivery) -> Result<Disposition, EngineError> {
