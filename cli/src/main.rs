@@ -4,6 +4,7 @@
 
 mod aws;
 mod output;
+mod secrets;
 mod verbs;
 mod world;
 
@@ -62,6 +63,14 @@ enum Command {
     /// Cases that are left to people.
     #[command(subcommand)]
     Case(CaseCommand),
+    /// Have an order looked at now: a hint to its owners, nothing is decided.
+    Wake {
+        /// The order's full key, or SHOP/ORDERID. One that nothing is known of is read and brought in.
+        order: String,
+    },
+    /// What was signed and could not be used.
+    #[command(subcommand)]
+    Parked(ParkedCommand),
     /// Ask for a refund of part or all of an order.
     Refund {
         /// The order's full key, or SHOP/ORDERID.
@@ -123,6 +132,25 @@ enum CaseCommand {
     Approve(Decide),
     /// Leave it, and close the case.
     Deny(Decide),
+}
+
+#[derive(Subcommand)]
+enum ParkedCommand {
+    /// What is parked, oldest first.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put one away that was dealt with.
+    Remove {
+        /// The source, as the list shows it.
+        source: String,
+        /// The id, as the list shows it.
+        id: String,
+        #[command(flatten)]
+        by: By,
+    },
 }
 
 #[derive(Args)]
@@ -195,6 +223,11 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Refund { order, amount, reason, by, again } => {
             verbs::refund(world, &order, &amount, &reason, &by.by, again).await?;
         }
+        Command::Wake { order } => verbs::wake(world, &order).await?,
+        Command::Parked(ParkedCommand::List { json }) => verbs::parked_list(world, json).await?,
+        Command::Parked(ParkedCommand::Remove { source, id, by }) => {
+            verbs::parked_remove(world, &source, &id, &by.by).await?;
+        }
         Command::Redrive { queue, max } => verbs::redrive(world, &queue, max).await?,
         Command::Import { since, apply } => verbs::import(world, &since, apply).await?,
         Command::Secrets(SecretsCommand::Put { name }) => verbs::secrets_put(world, &name).await?,
@@ -224,6 +257,9 @@ mod tests {
             "tandem case approve shop/1 refund:shop:r1 --by Ada",
             "tandem refund shop/1 12.50 --reason gift --by Ada --again",
             "tandem redrive payments --max 5",
+            "tandem wake shop/1",
+            "tandem parked list --json",
+            "tandem parked remove stripe evt_1 --by Ada",
             "tandem import --since 2026-11-01 --apply",
             "tandem secrets put stripe-key",
             "tandem money off --by Ada",
@@ -240,6 +276,7 @@ mod tests {
             "tandem refund shop/1 1.00 --reason x",
             "tandem refund shop/1 1.00 --by Ada",
             "tandem money off",
+            "tandem parked remove stripe evt_1",
             "tandem secrets put stripe-key value",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

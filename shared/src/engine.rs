@@ -5,6 +5,7 @@
 
 pub mod calls;
 pub mod carry;
+mod count;
 pub mod customer;
 pub mod draft;
 pub mod hand;
@@ -12,6 +13,8 @@ pub mod look;
 pub mod route;
 pub mod seen;
 pub mod settle;
+mod tokens;
+pub mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +23,8 @@ use secrecy::ExposeSecret as _;
 
 pub use self::draft::Draft;
 pub use self::hand::{Hand, Own, Prepared, Trigger};
-use crate::batch::Deadline;
-use crate::clock::Clock;
+pub use self::tokens::{SeededTokens, Tokens};
+use crate::clock::{Clock, Deadline};
 use crate::config::{CheckoutSource, Config, Source, StripeSource};
 use crate::domain::fact::{Terms, What};
 use crate::domain::ids::{Function, OrderKey};
@@ -37,7 +40,7 @@ use crate::queue::{Message, Queue, QueueSender};
 use crate::secrets::Secrets;
 use crate::store::orders::Committed;
 use crate::store::{Store, StoreError};
-use crate::telemetry::{Id, Scrubbed, event};
+use crate::telemetry::{Id, Metrics, Scrubbed, event};
 use crate::timer::Timer;
 
 /// Most rounds of one invocation over one order. A round that changes nothing ends the loop, so this is a net.
@@ -48,40 +51,6 @@ const CALL_MARGIN: Duration = Duration::from_secs(3);
 pub const CLAIM_FOR: Seconds = Seconds(120);
 /// Work that was handed to others is hinted at by the sweeper after this.
 pub const GRACE: Seconds = Seconds(120);
-
-/// Tokens: random in production, seeded in the simulation.
-#[derive(Clone, Debug)]
-pub enum Tokens {
-    /// From the operating system.
-    Random,
-    /// A counter under a seed: the same run gives the same tokens.
-    Seeded(Arc<SeededTokens>),
-}
-
-/// The state of seeded tokens.
-#[derive(Debug)]
-pub struct SeededTokens {
-    seed: u64,
-    next: std::sync::atomic::AtomicU64,
-}
-
-impl Tokens {
-    /// Reproducible tokens.
-    pub fn seeded(seed: u64) -> Self {
-        Self::Seeded(Arc::new(SeededTokens { seed, next: std::sync::atomic::AtomicU64::new(1) }))
-    }
-
-    /// A new token: 32 hex digits, 122 random bits.
-    pub fn fresh(&self) -> String {
-        match self {
-            Self::Random => uuid::Uuid::new_v4().simple().to_string(),
-            Self::Seeded(state) => {
-                let n = state.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                crate::domain::fact::hash_of(&format!("{}:{n}", state.seed))
-            }
-        }
-    }
-}
 
 /// What every hand works with.
 #[derive(Clone)]
@@ -104,6 +73,8 @@ pub struct Engine {
     pub http: SharedHttp,
     /// Tokens.
     pub tokens: Tokens,
+    /// What is counted: printed when deployed, held in memory elsewhere.
+    pub metrics: Metrics,
     /// Retries inside one Stripe call: 2 in production, 0 in the simulation.
     pub stripe_retries: u32,
 }
@@ -171,7 +142,8 @@ impl Engine {
     pub async fn from_env(me: Function, sdk: &crate::aws::SdkConfig) -> Result<Self, crate::lambda::Error> {
         let config = Config::from_env()?;
         let http = Arc::new(crate::outbound::http::ReqwestHttp::new()?);
-        Ok(Self::over(me, Arc::new(config), sdk, http, Clock::System, Tokens::Random))
+        let metrics = Metrics::stdout(me, &config.stack, Clock::System);
+        Ok(Self { metrics, ..Self::over(me, Arc::new(config), sdk, http, Clock::System, Tokens::Random) })
     }
 
     /// The engine over any AWS endpoint and seam.
@@ -194,6 +166,7 @@ impl Engine {
             http,
             clock,
             tokens,
+            metrics: Metrics::held(me),
             config,
             stripe_retries: 2,
         }
@@ -244,7 +217,7 @@ impl Engine {
         settings.connect_account = source.connect.then(|| source.account.clone());
         settings.max_retries = self.stripe_retries;
         let client = StripeClient::new(settings)?;
-        Ok(client.until(crate::outbound::http::Deadline::after(deadline.remaining())))
+        Ok(client.until(deadline))
     }
 
     /// A client for an order's shop.
@@ -268,6 +241,7 @@ impl Engine {
     ) -> Result<Ran, EngineError> {
         let mut ran = Ran::default();
         let mut lost = 0;
+        self.metrics.count("Orders", &[]);
         let mut item = self.store.load(key).await?;
         // What was read counts for the revision it was read under: after somebody else's commit it is read again.
         let mut moved = true;
@@ -308,7 +282,7 @@ impl Engine {
                 return Ok(ran);
             }
             let timers = draft.timers.clone();
-            match self.store.commit(&item, draft.change()?).await? {
+            match self.commit(&item, draft.change()?).await? {
                 Committed::Yes(now) => {
                     // Our own commit may be told late: others may have committed since.
                     moved = now.rev != item.rev + 1;

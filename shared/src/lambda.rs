@@ -11,7 +11,8 @@ pub use lambda_runtime::Error;
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::Deserialize;
 
-pub use crate::batch::{Deadline, Record};
+pub use crate::batch::Record;
+pub use crate::clock::Deadline;
 pub use http_event::{BODY_BYTES_MAX, HttpEvent, HttpReply, RawHttp, http_event};
 
 use crate::clock::Clock;
@@ -74,6 +75,7 @@ where
 pub fn records(event: SqsEvent) -> Vec<Record> {
     let record = |message: aws_lambda_events::event::sqs::SqsMessage| Record {
         receives: message.attributes.get("ApproximateReceiveCount").and_then(|n| n.parse().ok()).unwrap_or(1),
+        sent_ms: message.attributes.get("SentTimestamp").and_then(|ms| ms.parse().ok()),
         id: message.message_id.unwrap_or_default(),
         body: message.body.unwrap_or_default(),
     };
@@ -127,10 +129,12 @@ mod tests {
     #[test]
     fn a_batch_becomes_records_and_its_failures_the_documented_answer() {
         let event: SqsEvent = serde_json::from_value(serde_json::json!({ "Records": [{
-            "messageId": "m1", "body": "{}", "attributes": { "ApproximateReceiveCount": "3" }, "messageAttributes": {},
+            "messageId": "m1", "body": "{}", "messageAttributes": {},
+            "attributes": { "ApproximateReceiveCount": "3", "SentTimestamp": "1790000000123" },
         }]}))
         .unwrap();
-        assert_eq!(records(event), [Record { id: "m1".into(), body: "{}".into(), receives: 3 }]);
+        let sent_ms = Some(1_790_000_000_123);
+        assert_eq!(records(event), [Record { id: "m1".into(), body: "{}".into(), receives: 3, sent_ms }]);
         let reply = serde_json::to_value(batch_reply(vec!["m1".into()])).unwrap();
         assert_eq!(reply, serde_json::json!({ "batchItemFailures": [{ "itemIdentifier": "m1" }] }));
         let empty = serde_json::to_value(batch_reply(Vec::new())).unwrap();

@@ -54,6 +54,11 @@ const PLANTED: &[(&str, &str, &str)] = &[
     ("modules are named after themselves", "shared/src/new/mod.rs", "//! New.\n"),
     ("nothing is unsafe", "local/src/lib.rs", "unsafe fn f() {}\n"),
     ("every function has events", "events/broken.json", "{"),
+    (
+        "every metric is documented",
+        "shared/src/engine.rs",
+        "fn f(m: &Metrics) { m.count(\"Secret\", &[]); }\n",
+    ),
 ];
 
 #[test]

@@ -15,6 +15,8 @@ mod faults;
 #[cfg(test)]
 mod io;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod operator;
 #[cfg(test)]
 mod permissions;

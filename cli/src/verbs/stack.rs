@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use local::stripe::{AloneOptions, Started, run_alone};
-use secrecy::SecretString;
 use shared::config::{Config, TANDEM_TOML};
 use shared::domain::time::UnixTime;
 use shared::outbound::http::ReqwestHttp;
@@ -116,7 +115,7 @@ pub(crate) async fn secrets_put(args: &WorldArgs, name: &str) -> Result<(), Fail
     }
     let mut text = String::new();
     input.lock().take(SECRET_BYTES_MAX).read_to_string(&mut text)?;
-    world.engine.secrets.put(name, &SecretString::from(text)).await?;
+    crate::secrets::put(&world.sdk, &world.engine.config.secrets, name, &text).await?;
     say(&format!("{name} is stored in {}", world.secrets_place()));
     Ok(())
 }

@@ -5,20 +5,18 @@
 use std::collections::BTreeSet;
 
 use shared::aws::SdkConfig;
-use shared::batch::{CONCURRENCY, Deadline, Delivery, Record, run_batch};
+use shared::batch::Record;
+use shared::clock::Deadline;
 use shared::domain::fact::{Terms, What};
 use shared::domain::ids::{Function, OrderKey};
 use shared::domain::plan::{Action, Do, Reason, plan};
 use shared::domain::state::State;
-use shared::engine::route::Routed;
+use shared::engine::worker::{self, Cause, Worker};
 use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger};
-use shared::error::Disposition;
 use shared::lambda::Error;
 use shared::outbound::stripe::StripeClient;
 use shared::planted::{Bug, planted};
-use shared::queue::{Body, StripeHint};
-use shared::store::orders::Parked;
-use shared::telemetry::{Id, event};
+use shared::queue::StripeHint;
 
 /// What the function works with.
 #[derive(Clone)]
@@ -40,39 +38,21 @@ impl Deps {
 
 /// Handles a batch; returns the ids of the messages to keep in the queue.
 pub async fn handle(deps: &Deps, records: Vec<Record>, deadline: Deadline) -> Vec<String> {
-    run_batch(records, CONCURRENCY, deadline, |delivery| one(&deps.engine, delivery)).await
+    worker::run(&deps.engine, &RefundProcessor, records, deadline).await
 }
 
-async fn one(engine: &Engine, delivery: Delivery) -> Result<Disposition, EngineError> {
-    let Delivery { message, deadline, .. } = delivery;
-    let (key, hint) = match message.body {
-        Body::Wake { order } => (order, None),
-        Body::Stripe(hint) => {
-            let source = engine.stripe_source(&hint.source)?.clone();
-            let client = engine.stripe(&source, deadline).await?;
-            match engine.route(&hint, &source, &client).await? {
-                Routed::Order(key) => (key, Some(hint)),
-                Routed::Foreign => {
-                    event!(info, "not ours", event.id = Id(&hint.event), object.id = Id(&hint.object_id));
-                    return Ok(Disposition::Done);
-                }
-                Routed::Unowned => {
-                    let reason = "its metadata names an order that no configured shop has".to_owned();
-                    let (id, source) = (hint.object_id.clone(), hint.source.clone());
-                    let parked = Parked { id, source, reason, ..Parked::default() };
-                    engine.store.park(&parked, engine.clock.now()).await?;
-                    return Ok(Disposition::Done);
-                }
-            }
+struct RefundProcessor;
+
+impl Worker for RefundProcessor {
+    type Hand = Refunder;
+
+    fn hand(&self, cause: Cause) -> Option<Refunder> {
+        match cause {
+            Cause::Woken => Some(Refunder { hint: None, read: BTreeSet::new() }),
+            Cause::Stripe(hint) => Some(Refunder { hint: Some(hint), read: BTreeSet::new() }),
+            Cause::Changed(_) => None,
         }
-        Body::Order { .. } | Body::Parked { .. } | Body::Notice { .. } => {
-            return Ok(Disposition::Reject("not a message for this queue"));
-        }
-    };
-    let event = hint.as_ref().filter(|h| !h.event.is_empty()).map(|h| format!("{}/{}", h.source, h.event));
-    let trigger = Trigger { corr: message.corr, event, deadline };
-    engine.run(&key, &trigger, &mut Refunder { hint, read: BTreeSet::new() }).await?;
-    Ok(Disposition::Done)
+    }
 }
 
 struct Refunder {

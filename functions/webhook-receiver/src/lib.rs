@@ -50,8 +50,8 @@ impl Deps {
         }
         let secrets = Secrets::new(&config.secrets, sdk, Clock::System);
         let queue = QueueSender::new(aws::sqs(sdk), &config.resources);
-        let mut deps = Self::new(Arc::new(config), secrets, queue, Clock::System);
-        deps.metrics = Metrics::stdout(Function::WebhookReceiver, Clock::System);
+        let metrics = Metrics::stdout(Function::WebhookReceiver, &config.stack, Clock::System);
+        let deps = Self { metrics, ..Self::new(Arc::new(config), secrets, queue, Clock::System) };
         deps.check_secrets().await?;
         Ok(deps)
     }

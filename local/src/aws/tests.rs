@@ -237,6 +237,24 @@ async fn a_secret_is_shown_only_decrypted() {
     assert_eq!((many.parameters().len(), many.invalid_parameters().len()), (1, 1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_secret_of_secrets_manager_is_read_by_its_reference_and_not_written_by_it() {
+    use secrecy::ExposeSecret as _;
+    use shared::config::SecretStore;
+    let (aws, config, _) = started().await;
+    let ssm = aws_sdk_ssm::Client::new(&config);
+    let name = format!("{}tandem/demo/key", ssm::REFERENCE);
+    let value = "open sesame".replace(' ', "-") + "-1234";
+    aws.ssm().put_secret(&name, &value, START);
+    let sealed = ssm.get_parameter().name(&name).send().await.unwrap_err();
+    assert_eq!(shared::error::aws_reason(&sealed), "ValidationException");
+    let written = ssm.put_parameter().name(&name).value("x").overwrite(true).send().await.unwrap_err();
+    assert_eq!(shared::error::aws_reason(&written), "AccessDeniedException");
+    let place = SecretStore::SecretsManager { prefix: "tandem/demo/".into() };
+    let secrets = shared::secrets::Secrets::new(&place, &config, Clock::System);
+    assert_eq!(secrets.get("key").await.unwrap().expose_secret(), value);
+}
+
 struct ResetOnce(std::sync::atomic::AtomicBool);
 
 impl Faults for ResetOnce {

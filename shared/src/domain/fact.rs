@@ -368,45 +368,35 @@ pub enum Origin {
     Excess,
 }
 
-/// What a case is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CaseKind {
-    /// A refund needs approval.
-    RefundApproval,
-    /// A refund cannot be made as asked.
-    RefundImpossible,
-    /// An unexplained refund of the same amount exists.
-    RefundTwin,
-    /// A refund failed after it was made.
-    RefundFailed,
-    /// The order system reports a refund that Stripe does not know.
-    ReportedRefund,
-    /// More captured than owed.
-    Excess,
-    /// A dispute.
-    Dispute,
-    /// Stripe refused to create a payment.
-    CreationRefused,
-    /// An authorisation is about to end.
-    Uncaptured,
-    /// Two observations cannot both be true.
-    Contradiction,
-    /// An outcome stays unknown.
-    Unknown,
-    /// The order system's copy differs from what it acknowledged, or it refuses our write.
-    WriteBack,
-    /// An order status this build does not know.
-    OrderStatus,
-    /// Too many facts.
-    Limit,
+macro_rules! case_kinds {
+    ($($doc:literal $kind:ident = $name:literal,)*) => {
+        /// What a case is about.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum CaseKind { $(#[doc = $doc] #[serde(rename = $name)] $kind,)* }
+        impl CaseKind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
+            /// The word stored in the index.
+            pub const fn name(self) -> &'static str { match self { $(Self::$kind => $name,)* } }
+        }
+    };
 }
 
-impl CaseKind {
-    /// The word stored in the index.
-    pub fn name(self) -> String {
-        serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
-    }
+case_kinds! {
+    "A refund needs approval." RefundApproval = "refund_approval",
+    "A refund cannot be made as asked." RefundImpossible = "refund_impossible",
+    "An unexplained refund of the same amount exists." RefundTwin = "refund_twin",
+    "A refund failed after it was made." RefundFailed = "refund_failed",
+    "The order system reports a refund that Stripe does not know." ReportedRefund = "reported_refund",
+    "More captured than owed." Excess = "excess",
+    "A dispute." Dispute = "dispute",
+    "Stripe refused to create a payment." CreationRefused = "creation_refused",
+    "An authorisation is about to end." Uncaptured = "uncaptured",
+    "Two observations cannot both be true." Contradiction = "contradiction",
+    "An outcome stays unknown." Unknown = "unknown",
+    "The order system's copy differs from what it acknowledged, or it refuses our write." WriteBack = "write_back",
+    "An order status this build does not know." OrderStatus = "order_status",
+    "Too many facts." Limit = "limit",
 }
 
 /// A person's decision.

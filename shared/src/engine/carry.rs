@@ -259,7 +259,7 @@ impl Engine {
         verdict: Verdict,
         trigger: &Trigger,
     ) -> Result<OrderItem, EngineError> {
-        self.record_with(item, claim, trigger, |draft, held, fresh| {
+        self.record_with(item, claim, trigger, verdict.word(), |draft, held, fresh| {
             let (effect, generation) = (claim.effect.clone(), claim.generation);
             let end = |draft: &mut Draft<'_>, result| {
                 draft.drop_claim(&claim.effect);
@@ -330,7 +330,7 @@ impl Engine {
         own: Own,
         trigger: &Trigger,
     ) -> Result<OrderItem, EngineError> {
-        self.record_with(item, claim, trigger, |draft, held, _| match &own {
+        self.record_with(item, claim, trigger, own.word(), |draft, held, _| match &own {
             Own::Done(facts) | Own::Refused(facts) => {
                 draft.drop_claim(&claim.effect);
                 for what in facts {
@@ -354,6 +354,7 @@ impl Engine {
         mut item: OrderItem,
         claim: &Claim,
         trigger: &Trigger,
+        outcome: &'static str,
         fill: impl Fn(&mut Draft<'_>, &Claim, bool),
     ) -> Result<OrderItem, EngineError> {
         let mut fresh = true;
@@ -370,8 +371,9 @@ impl Engine {
             draft.records(false);
             let ended = !draft.state.claims.contains_key(&claim.effect);
             let timers = draft.timers.clone();
-            match self.store.commit(&item, draft.change()?).await? {
+            match self.commit(&item, draft.change()?).await? {
                 Committed::Yes(now) => {
+                    self.count_outcome(outcome);
                     self.set_timers(&item.key, &timers, trigger).await;
                     if let (true, Some(token)) = (ended, &claim.body_ref) {
                         self.store.delete_body(item.key.as_str(), token).await?;

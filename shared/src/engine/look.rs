@@ -1,7 +1,7 @@
 //! Reading the truth: the order from its system, attempts, refunds and disputes from Stripe.
 
 use super::{Engine, EngineError, seen};
-use crate::batch::Deadline;
+use crate::clock::Deadline;
 use crate::domain::fact::{EffectResult, OrderView, What};
 use crate::domain::ids::{Function, OrderKey};
 use crate::domain::money::MoneyError;

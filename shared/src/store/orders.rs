@@ -13,6 +13,9 @@ use crate::planted::{Bug, planted};
 /// How long request bytes kept apart may live: past this nobody may send them any more.
 const BODY_TTL: Seconds = Seconds::hours(48);
 
+/// How long it is known who dealt with a parked item.
+const SETTLED_TTL: Seconds = Seconds::days(180);
+
 /// What happened to a commit.
 #[derive(Debug)]
 pub enum Committed {
@@ -296,7 +299,8 @@ pub struct Parked {
 }
 
 impl Store {
-    /// Keeps what cannot be read or routed yet as a case of kind `parked`; the same twice is kept once.
+    /// Keeps what cannot be read or routed yet as a case of kind `parked`; the same twice is kept once, and shown again if
+    /// it comes again after somebody dealt with it.
     pub async fn park(&self, parked: &Parked, now: UnixTime) -> Result<(), StoreError> {
         let put = self
             .client
@@ -307,7 +311,7 @@ impl Store {
             .item("case_kind", s("parked"))
             .item("case_opened_at", n(now.0))
             .item("summary", s(serde_json::to_string(parked).unwrap_or_default()))
-            .condition_expression("attribute_not_exists(pk)")
+            .condition_expression("attribute_not_exists(case_kind)")
             .send()
             .await;
         match put {
@@ -316,6 +320,33 @@ impl Store {
                 Ok(())
             }
             Err(e) => Err(unavailable("PutItem", e)),
+        }
+    }
+
+    /// Takes a parked item off the list. Who dealt with it is kept for half a year. `false`: there is none.
+    pub async fn unpark(&self, source: &str, id: &str, by: &str, now: UnixTime) -> Result<bool, StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.orders)
+            .key("pk", s(keys::unowned(&format!("{source}:{id}"))))
+            .key("sk", s(keys::HEAD))
+            .update_expression(
+                "REMOVE case_kind, case_opened_at SET settled_by = :by, settled_at = :now, expires_at = :end",
+            )
+            .condition_expression("case_kind = :parked")
+            .expression_attribute_values(":parked", s("parked"))
+            .expression_attribute_values(":by", s(by))
+            .expression_attribute_values(":now", n(now.0))
+            .expression_attribute_values(":end", n((now + SETTLED_TTL).0))
+            .send()
+            .await;
+        match update {
+            Ok(_) => Ok(true),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Ok(false)
+            }
+            Err(e) => Err(unavailable("UpdateItem", e)),
         }
     }
 
