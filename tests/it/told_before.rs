@@ -4,6 +4,7 @@ use http::Method;
 use local::stripe::{CardOutcome, Fault, FaultMode, Reason};
 use shared::domain::ids::Function;
 use shared::domain::time::Seconds;
+use shared::domain::view::PaymentStatus;
 
 use crate::stories::{automatic, euros, newest_card, paid, place, start};
 
@@ -25,4 +26,25 @@ async fn a_decline_known_from_a_webhook_ends_the_confirmation_that_met_it() {
     let state = stack.engine(Function::Cli).store.load(&key).await.unwrap().state();
     assert_eq!(state.failures.len(), 1, "the decline counts as the failure of its try");
     assert_eq!(state.charges.len(), 1, "the card was asked once");
+}
+
+/// A refund's answer is lost, the refund fails, its webhook is read; then the stored answer ("succeeded") is replayed.
+#[tokio::test(start_paused = true)]
+async fn a_replayed_answer_does_not_undo_what_was_read_since() {
+    let stack = start().await;
+    let id = paid(&stack, euros(5000, Some("dora"))).await;
+    stack.sim.add_fault(Fault::once(Method::POST, "/v1/refunds", FaultMode::ResetAfter));
+    stack.shop.request_refund(&id, Some(1500), "one piece came back").unwrap();
+    stack.settle().await.unwrap();
+    let refund = stack.sim.ledger().refunds.last().unwrap().id.clone();
+    stack.sim.fail_refund(&refund);
+    stack.settle().await.unwrap();
+    stack.advance(Seconds::hours(2), Some(Seconds::minutes(10))).await.unwrap();
+
+    let state = stack.engine(Function::Cli).store.load(&stack.key(&id).unwrap()).await.unwrap().state();
+    assert_eq!(state.refunds[&refund].status, "failed");
+    assert!(state.contradictions.is_empty(), "{:?}", state.contradictions);
+    assert!(state.claims.is_empty());
+    let view = stack.shop.order(&id).unwrap().payment.unwrap();
+    assert_eq!((view.status, view.amount_refunded), (PaymentStatus::Paid, 0));
 }
