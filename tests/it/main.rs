@@ -32,3 +32,5 @@ mod story;
 mod sweeper;
 #[cfg(test)]
 mod template;
+#[cfg(test)]
+mod told_before;

@@ -187,10 +187,32 @@ impl Engine {
             _ => idempotency_key(owner, &claim.effect, claim.generation),
         };
         match client.post_stored(&claim.path, bytes, &key).await {
+            Ok(answer) if answer.stored_replay && names_object(&answer.value) => {
+                Ok(Verdict::Done(self.read_anew(client, &claim.terms, &answer.value).await))
+            }
             Ok(answer) if names_object(&answer.value) => Ok(Verdict::Done(answer.value)),
             // Stripe said yes in a body that names nothing: done or not, the object is searched for.
             Ok(_) => Ok(Verdict::Later { after: None, unknown: true, server_error: true }),
             Err(error) => self.judge_error(client, item, claim, &error).await,
+        }
+    }
+
+    /// A replayed answer shows its object as it was when the key was first used: what it is now is read. If it cannot
+    /// be read, only its id is kept, and whoever looks next reads it.
+    async fn read_anew(&self, client: &StripeClient, terms: &Terms, stored: &Value) -> Value {
+        let id = stored.get("id").and_then(Value::as_str).unwrap_or_default();
+        let path = match terms {
+            Terms::CreateSession { .. } | Terms::ExpireSession { .. } => "checkout/sessions",
+            Terms::Refund { .. } => "refunds",
+            _ => "payment_intents",
+        };
+        match client.get(&format!("/v1/{path}/{id}")).await {
+            Ok(answer) => answer.value,
+            Err(error) => {
+                let text = error.to_string();
+                event!(info, "a replayed answer's object could not be read", error = Scrubbed(&text));
+                serde_json::json!({ "id": id })
+            }
         }
     }
 

@@ -201,15 +201,16 @@ impl Engine {
 fn told_by_intent(state: &State, terms: &Terms, read: &PaymentIntent) -> Told {
     let status = read.status.as_str();
     match terms {
-        Terms::Confirm { .. } => match status {
+        Terms::Confirm { attempt, try_no, .. } => match status {
             "succeeded" | "processing" | "requires_capture" | "requires_action" => Told::Done,
             "canceled" => Told::Refused("intent_canceled", None),
             "requires_payment_method" => {
-                let known = state.intents.get(&read.id);
+                // Against what was known when the try was claimed: a webhook may have told of its decline since.
                 let charge = read.latest_charge.as_ref().map(Expandable::id);
-                let new_charge = known.is_some_and(|k| k.latest_charge.as_deref() != charge);
-                let was_unconfirmed = known.is_some_and(|k| k.status == "requires_confirmation");
-                match (&read.last_payment_error, new_charge || was_unconfirmed) {
+                let tries = state.attempts.get(attempt).map(|a| a.confirms.as_slice()).unwrap_or_default();
+                let tried = tries.iter().find(|t| t.try_no == *try_no);
+                let own = tried.is_some_and(|t| t.unconfirmed || t.charge_before.as_deref() != charge);
+                match (&read.last_payment_error, own) {
                     (Some(error), true) => {
                         let decline = Decline {
                             code: error.code.clone().unwrap_or_default(),

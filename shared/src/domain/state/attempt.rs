@@ -12,6 +12,10 @@ pub struct ConfirmTry {
     pub try_no: u32,
     /// When it was claimed.
     pub at: UnixTime,
+    /// Nobody had confirmed the intent when it was claimed: a decline on it is this try's own.
+    pub unconfirmed: bool,
+    /// The intent's newest charge when it was claimed: another one is this try's own.
+    pub charge_before: Option<String>,
     /// How it ended.
     pub result: Option<EffectResult>,
 }

@@ -36,12 +36,16 @@ impl State {
                     made
                 });
             }
-            Terms::Confirm { attempt, try_no, .. } => {
+            Terms::Confirm { attempt, try_no, intent, .. } => {
                 self.tries = self.tries.max(*try_no);
+                let known = self.intents.get(intent);
+                let unconfirmed = known.is_none_or(|i| i.status == "requires_confirmation");
+                let charge_before = known.and_then(|i| i.latest_charge.clone());
                 if let Some(attempt) = self.attempts.get_mut(attempt)
                     && !attempt.confirms.iter().any(|c| c.try_no == *try_no)
                 {
-                    attempt.confirms.push(ConfirmTry { try_no: *try_no, at: fact.at, result: None });
+                    let (try_no, at, result) = (*try_no, fact.at, None);
+                    attempt.confirms.push(ConfirmTry { try_no, at, unconfirmed, charge_before, result });
                 }
             }
             Terms::CancelIntent { attempt, .. } | Terms::ExpireSession { attempt, .. } => {
