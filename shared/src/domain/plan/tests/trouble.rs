@@ -5,7 +5,7 @@ use crate::domain::fact::{CaseKind, Decision, OrderView, StoredFact, Terms, What
 use crate::domain::ids::Function;
 use crate::domain::money::Currency;
 use crate::domain::order::PaymentEcho;
-use crate::domain::plan::{Do, due_at, plan};
+use crate::domain::plan::{CUSTOMER_CASE, Do, due_at, plan};
 use crate::domain::time::Seconds;
 use crate::domain::view::PaymentStatus;
 
@@ -70,6 +70,20 @@ fn an_outcome_unknown_for_too_long_is_a_case_each_time() {
     assert_eq!(story.state().cases.values().filter(|c| c.is_open()).count(), 0);
     let story = unknown(tell(story));
     assert_eq!(story.state().cases.values().filter(|c| c.is_open()).count(), 1);
+}
+
+#[test]
+fn a_customer_that_cannot_be_created_is_a_case_until_it_is_linked() {
+    let buyer = OrderView { customer: Some("b1".into()), ..order(1000) };
+    let opened = What::CaseOpened {
+        case: CUSTOMER_CASE.into(),
+        case_kind: CaseKind::Unknown,
+        text: "the buyer's Stripe customer could not be created".into(),
+    };
+    let story = Story::of(buyer).see(opened).settled();
+    assert_eq!(story.case(CUSTOMER_CASE), Some(CaseKind::Unknown));
+    let linked = story.see(What::CustomerLinked { customer: "cus_1".into() }).settled();
+    assert_eq!(linked.case(CUSTOMER_CASE), None);
 }
 
 #[test]
