@@ -9,7 +9,7 @@ pub mod local_secrets;
 pub mod seam;
 mod wiring;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -140,6 +140,8 @@ pub struct Stack {
     seam: SharedHttp,
     tokens: Tokens,
     mode: ClockMode,
+    /// Kept between runs, as a warm function is.
+    sweeper: OnceLock<sweeper::Deps>,
 }
 
 impl Stack {
@@ -192,8 +194,22 @@ impl Stack {
         let pump = Pump::new(shared::aws::sqs(&aws.sdk_config()), config.resources.clone(), clock.clone())
             .with_scheduler(aws.clone())
             .with_mapping(Mapping { timeout: TIMEOUT, ..Mapping::default() });
-        let mut stack =
-            Self { clock, aws, sim, shop, outlet, config, pump, http, bases, tally, seam, tokens, mode };
+        let mut stack = Self {
+            clock,
+            aws,
+            sim,
+            shop,
+            outlet,
+            config,
+            pump,
+            http,
+            bases,
+            tally,
+            seam,
+            tokens,
+            mode,
+            sweeper: OnceLock::new(),
+        };
         stack.register();
         if options.sabotage == Some(Sabotage::DropWriteBacks) {
             stack.pump.register(Queue::OrderUpdates, handler(|_, _| Box::pin(async { Vec::new() })));
@@ -332,8 +348,8 @@ impl Stack {
 
     /// One run of the sweeper.
     pub async fn sweep(&self) -> Result<(), Error> {
-        let deps = sweeper::Deps::new(self.engine(Function::Sweeper));
-        let run = sweeper::handle(&deps, Deadline::after(TIMEOUT));
+        let deps = self.sweeper.get_or_init(|| sweeper::Deps::new(self.engine(Function::Sweeper)));
+        let run = sweeper::handle(deps, Deadline::after(TIMEOUT));
         invocation(Function::Sweeper, TIMEOUT, run)
             .await
             .map_err(|e| format!("the sweeper ended: {e:?}"))??;

@@ -1,4 +1,8 @@
 //! Entry point of `payment-page`: the buyer's stable link.
+
+// The futures of the handler are nested deeper than the compiler's default.
+#![recursion_limit = "256"]
+
 use payment_page::{Deps, handle};
 use shared::{aws, lambda, telemetry};
 

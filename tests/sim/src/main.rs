@@ -52,6 +52,9 @@ enum Command {
         /// Only bugs whose name contains this.
         #[arg(long, default_value = "")]
         only: String,
+        /// Most runs of each length of fault.
+        #[arg(long, default_value_t = usize::MAX)]
+        most: usize,
     },
     /// Runs the deliveries of each meeting in every order.
     Interleave {
@@ -86,13 +89,13 @@ fn main() -> ExitCode {
             let plan = Plan { seed, one_in, others_one_in };
             sweep_some(&only, plan, threads.unwrap_or_else(cores))
         }
-        Command::Teeth { only } => teeth(&only),
+        Command::Teeth { only, most } => teeth(&only, most),
         Command::Interleave { only, most, random, seed } => interleave(&only, Effort { most, random, seed }),
     }
 }
 
-fn teeth(only: &str) -> ExitCode {
-    let bitten = sim::teeth::all(only, cores(), |b| match &b.by {
+fn teeth(only: &str, most: usize) -> ExitCode {
+    let bitten = sim::teeth::all(only, cores(), most, |b| match &b.by {
         Some((run, violation)) => {
             say(&format!("{:?} killed after {} runs by {run}\n    {violation}", b.bug, b.runs))
         }

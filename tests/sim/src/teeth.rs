@@ -76,8 +76,8 @@ fn first_bad(bug: Bug, runs: &[Run], threads: usize, told: &AtomicUsize) -> Opti
     found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Looks for a run that notices the bug.
-pub fn bite(bug: Bug, clean: &[(Run, Outcome)], threads: usize) -> Bitten {
+/// Looks for a run that notices the bug, among at most `most` of each length of fault.
+pub fn bite(bug: Bug, clean: &[(Run, Outcome)], threads: usize, most: usize) -> Bitten {
     if let Some(by) = hinted(bug) {
         return Bitten { bug, by: Some(by), runs: 1 };
     }
@@ -97,6 +97,7 @@ pub fn bite(bug: Bug, clean: &[(Run, Outcome)], threads: usize) -> Bitten {
             runs.extend(of_length.map(|cut| Run { cut: Some(cut), ..*run }));
         }
         scatter(&mut runs);
+        runs.truncate(most);
         by = first_bad(bug, &runs, threads, &told);
     }
     Bitten { bug, by, runs: told.into_inner() }
@@ -147,11 +148,11 @@ pub fn clean_runs(threads: usize) -> Vec<(Run, Outcome)> {
 }
 
 /// Tries every bug, or those whose name contains `only`.
-pub fn all(only: &str, threads: usize, mut done: impl FnMut(&Bitten)) -> Vec<Bitten> {
+pub fn all(only: &str, threads: usize, most: usize, mut done: impl FnMut(&Bitten)) -> Vec<Bitten> {
     let clean = clean_runs(threads);
     let mut out = Vec::new();
     for bug in Bug::ALL.iter().copied().filter(|b| format!("{b:?}").contains(only)) {
-        let bitten = bite(bug, &clean, threads);
+        let bitten = bite(bug, &clean, threads, most);
         done(&bitten);
         out.push(bitten);
     }
