@@ -11,6 +11,9 @@ use shared::domain::time::UnixTime;
 
 use super::{ACCOUNT, Answer, REGION, error_answer, json_answer};
 
+/// Longest value of a standard parameter, in characters.
+const VALUE_MAX: usize = 4096;
+
 #[derive(Clone)]
 struct Parameter {
     kind: String,
@@ -86,6 +89,10 @@ impl Ssm {
         let old = all.get(&request.name).map(|p| (p.version, p.kind.clone()));
         if old.is_some() && !request.overwrite {
             return error_answer(400, "ParameterAlreadyExists", "set Overwrite to replace the parameter");
+        }
+        if !(1..=VALUE_MAX).contains(&request.value.chars().count()) {
+            let why = format!("a standard parameter holds 1 to {VALUE_MAX} characters");
+            return error_answer(400, "ValidationException", &why);
         }
         let (version, old_kind) = old.map_or((1, "String".to_owned()), |(v, kind)| (v + 1, kind));
         let kind = if request.kind.is_empty() { old_kind } else { request.kind };
