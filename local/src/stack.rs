@@ -6,6 +6,7 @@
 pub mod buyer;
 pub mod gateway;
 pub mod local_secrets;
+mod patience;
 pub mod seam;
 
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ use tokio::net::TcpListener;
 
 use self::gateway::Gateway;
 use self::seam::{Counting, InProcess, Tally};
-use crate::aws::EmbeddedAws;
+use crate::aws::{EmbeddedAws, Foreign};
 use crate::http_server;
 use crate::pump::{ClockMode, Handler, Mapping, Pump, PumpStats, jump_clock};
 use crate::shop::{Shop, ShopConfig, TimelineLine};
@@ -68,6 +69,8 @@ pub struct Options {
     pub real_time: bool,
     /// A bug on purpose, to see that the checks notice.
     pub sabotage: Option<Sabotage>,
+    /// Which services are somebody else's.
+    pub foreign: Foreign,
 }
 
 /// Bugs on purpose. They live in the local stack only: no function contains them.
@@ -89,6 +92,7 @@ impl Options {
             replace: Vec::new(),
             real_time: false,
             sabotage: None,
+            foreign: Foreign::default(),
         }
     }
 
@@ -138,7 +142,7 @@ impl Stack {
     /// Starts everything. Must run on a current-thread runtime.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let clock = if options.real_time { Clock::System } else { Clock::tokio_from(options.start) };
-        let aws = EmbeddedAws::new(clock.clone())?;
+        let aws = EmbeddedAws::beside(clock.clone(), options.foreign.clone())?;
         let listeners = Listeners::bind(options.wiring).await?;
         let bases = listeners.bases();
         let sim = StripeSim::new(SimOptions {
@@ -254,6 +258,7 @@ impl Stack {
     /// Delivers and works until nothing moves any more without the clock.
     pub async fn settle(&self) -> Result<PumpStats, Error> {
         let mut total = PumpStats::default();
+        let patience = Deadline::after(patience::SPAN);
         for _ in 0..ROUNDS_MAX {
             let told = self.shop.deliver_due(self.http.as_ref()).await;
             let sent = self.sim.deliver_due(self.http.as_ref()).await;
@@ -263,7 +268,7 @@ impl Stack {
             }
             let moved = told + sent > 0 || stats.total_invocations() > 0;
             add(&mut total, &stats);
-            if !moved {
+            if !moved && !self.hides_more(patience).await? {
                 return Ok(total);
             }
         }
