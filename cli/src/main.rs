@@ -33,6 +33,12 @@ enum Command {
         /// Write every request sent to Stripe into this file, one JSON object per line.
         #[arg(long, value_name = "FILE")]
         record: Option<PathBuf>,
+        /// Over this DynamoDB on loopback instead of the embedded one; it must be empty.
+        #[arg(long, value_name = "URL")]
+        dynamodb: Option<String>,
+        /// Over this SQS on loopback instead of the embedded one; it must be empty.
+        #[arg(long, value_name = "URL")]
+        sqs: Option<String>,
     },
     /// Keep the local stack up and print its addresses.
     Serve {
@@ -201,9 +207,10 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let world = &cli.world;
-    match cli.command.unwrap_or(Command::Demo { record: None }) {
-        Command::Demo { record } => {
-            let good = local::demo::run(local::demo::Options { record, ..Default::default() }).await;
+    match cli.command.unwrap_or(Command::Demo { record: None, dynamodb: None, sqs: None }) {
+        Command::Demo { record, dynamodb, sqs } => {
+            let foreign = local::aws::Foreign::at(dynamodb.as_deref(), sqs.as_deref())?;
+            let good = local::demo::run(local::demo::Options { record, foreign, ..Default::default() }).await;
             return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Serve { json } => local::serve::run(json).await?,
@@ -249,6 +256,7 @@ mod tests {
         assert!(Cli::try_parse_from(["tandem"]).unwrap().command.is_none());
         for line in [
             "tandem demo --record x.jsonl",
+            "tandem demo --dynamodb http://127.0.0.1:8000 --sqs http://127.0.0.1:9324",
             "tandem serve --json",
             "tandem stripe --port 12111 --forward-to http://127.0.0.1:1/a --forward-to http://127.0.0.1:1/b --json",
             "tandem --local explain shop/1 --json",

@@ -1,7 +1,7 @@
 //! AWS in this process, beneath the real SDK: its HTTP requests are answered by embedded emulators and small doubles.
 //!
-//! Invariant: nothing here opens a socket. Every call is counted under the function that made it and passes the
-//! fault seam, so that a test can break any single one.
+//! Invariant: nothing here opens a socket but `foreign`, and that only if it is asked for. Every call is counted under the
+//! function that made it and passes the fault seam, so that a test can break any single one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use shared::clock::Clock;
 use shared::domain::time::UnixTime;
 
 pub mod dynamodb;
+pub mod foreign;
 pub mod io;
 mod provision;
 pub mod queues;
@@ -34,8 +35,12 @@ pub mod scheduler;
 pub mod sqs;
 pub mod ssm;
 
+pub use foreign::Foreign;
 pub use io::{Call, Faults, IoCounts, IoLabel, NoFaults};
-pub use provision::{CASES_INDEX, DAY_INDEX, DUE_INDEX, MAX_RECEIVES, VISIBILITY_SECONDS};
+pub use provision::{
+    CASES_INDEX, DAY_INDEX, DUE_INDEX, FOREIGN_VISIBILITY_SECONDS, MAX_RECEIVES, VISIBILITY_SECONDS,
+    create_queue, create_tables,
+};
 
 /// The region all embedded services say they are in.
 pub const REGION: &str = "eu-central-1";
@@ -57,6 +62,7 @@ struct Inner {
     scheduler: scheduler::Scheduler,
     s3: s3::S3,
     ssm: ssm::Ssm,
+    foreign: Foreign,
     counts: io::Counter,
     faults: std::sync::RwLock<Arc<dyn Faults>>,
 }
@@ -79,6 +85,11 @@ impl AwsError {
     pub(crate) fn new(what: impl Into<String>, why: impl fmt::Debug) -> Self {
         Self { what: what.into(), why: format!("{why:?}") }
     }
+
+    /// The same, with the reason in words.
+    pub(crate) fn said(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into() }
+    }
 }
 
 /// The SDK's view of the one clock (it signs with it and measures skew by it).
@@ -94,16 +105,21 @@ impl TimeSource for SdkTime {
 impl EmbeddedAws {
     /// Empty services whose time is `clock`. Must be called inside a tokio runtime.
     pub fn new(clock: Clock) -> Result<Self, AwsError> {
-        Self::build(clock, None)
+        Self::build(clock, None, Foreign::default())
     }
 
     /// The same with the queues of [`queues`], for runs that move the clock by days.
     pub fn with_light_queues(clock: Clock) -> Result<Self, AwsError> {
         let queues = queues::Queues::new(clock.clone());
-        Self::build(clock, Some(queues))
+        Self::build(clock, Some(queues), Foreign::default())
     }
 
-    fn build(clock: Clock, queues: Option<queues::Queues>) -> Result<Self, AwsError> {
+    /// The same, but for what `foreign` takes the place of.
+    pub fn beside(clock: Clock, foreign: Foreign) -> Result<Self, AwsError> {
+        Self::build(clock, None, foreign)
+    }
+
+    fn build(clock: Clock, queues: Option<queues::Queues>, foreign: Foreign) -> Result<Self, AwsError> {
         Ok(Self(Arc::new(Inner {
             dynamodb: dynamodb::DynamoDb::new(clock.clone())?,
             sqs: sqs::Sqs::new(),
@@ -111,6 +127,7 @@ impl EmbeddedAws {
             scheduler: scheduler::Scheduler::default(),
             s3: s3::S3::default(),
             ssm: ssm::Ssm::default(),
+            foreign,
             counts: io::Counter::default(),
             faults: std::sync::RwLock::new(Arc::new(NoFaults)),
             clock,
@@ -131,6 +148,11 @@ impl EmbeddedAws {
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .time_source(SharedTimeSource::new(SdkTime(self.0.clock.clone())))
             .build()
+    }
+
+    /// Which services are not embedded.
+    pub fn foreign(&self) -> &Foreign {
+        &self.0.foreign
     }
 
     /// The clock all services follow.
@@ -204,6 +226,10 @@ impl EmbeddedAws {
 
     async fn route(&self, label: &IoLabel, parts: http::request::Parts, body: Bytes) -> Answer {
         let inner = &self.0;
+        let (parts, body) = match inner.foreign.call(label.service, parts, body).await {
+            Ok(answer) => return answer,
+            Err(embedded) => embedded,
+        };
         match label.service {
             "dynamodb" => inner.dynamodb.call(&label.operation, &body),
             "sqs" => match &inner.queues {

@@ -6,6 +6,7 @@
 pub mod buyer;
 pub mod gateway;
 pub mod local_secrets;
+mod patience;
 pub mod seam;
 mod wiring;
 
@@ -27,7 +28,7 @@ use shared::secrets::Secrets;
 use self::gateway::Gateway;
 use self::seam::{Counting, InProcess, Tally};
 use self::wiring::{Listeners, configure, shop_of};
-use crate::aws::EmbeddedAws;
+use crate::aws::{EmbeddedAws, Foreign};
 use crate::pump::{ClockMode, Handler, Mapping, Pump, PumpStats, invocation, jump_clock};
 use crate::shop::{Shop, TimelineLine};
 use crate::stripe::{SimOptions, StripeSim};
@@ -70,6 +71,8 @@ pub struct Options {
     pub light_queues: bool,
     /// A bug on purpose, to see that the checks notice.
     pub sabotage: Option<Sabotage>,
+    /// Which services are somebody else's.
+    pub foreign: Foreign,
 }
 
 /// Bugs on purpose. They live in the local stack only: no function contains them.
@@ -93,6 +96,7 @@ impl Options {
             outlet: false,
             light_queues: false,
             sabotage: None,
+            foreign: Foreign::default(),
         }
     }
 
@@ -150,7 +154,7 @@ impl Stack {
         let clock = if options.real_time { Clock::System } else { Clock::tokio_from(options.start) };
         let aws = match options.light_queues {
             true => EmbeddedAws::with_light_queues(clock.clone())?,
-            false => EmbeddedAws::new(clock.clone())?,
+            false => EmbeddedAws::beside(clock.clone(), options.foreign.clone())?,
         };
         let listeners = Listeners::bind(options.wiring).await?;
         let bases = listeners.bases();
@@ -280,6 +284,7 @@ impl Stack {
     /// Delivers and works until nothing moves any more without the clock.
     pub async fn settle(&self) -> Result<PumpStats, Error> {
         let mut total = PumpStats::default();
+        let patience = Deadline::after(patience::SPAN);
         for _ in 0..ROUNDS_MAX {
             let mut told = self.shop.deliver_due(self.http.as_ref()).await;
             if let Some(outlet) = &self.outlet {
@@ -292,7 +297,7 @@ impl Stack {
             }
             let moved = told + sent > 0 || stats.total_invocations() > 0;
             add(&mut total, &stats);
-            if !moved {
+            if !moved && !self.hides_more(patience).await? {
                 return Ok(total);
             }
         }

@@ -14,6 +14,8 @@ use super::{ACCOUNT, Answer, REGION, error_answer, json_answer};
 
 /// Where Parameter Store shows the secrets of Secrets Manager.
 pub const REFERENCE: &str = "/aws/reference/secretsmanager/";
+/// Longest value of a standard parameter, in characters.
+const VALUE_MAX: usize = 4096;
 
 #[derive(Clone)]
 struct Parameter {
@@ -98,6 +100,10 @@ impl Ssm {
         let old = all.get(&request.name).map(|p| (p.version, p.kind.clone()));
         if old.is_some() && !request.overwrite {
             return error_answer(400, "ParameterAlreadyExists", "set Overwrite to replace the parameter");
+        }
+        if !(1..=VALUE_MAX).contains(&request.value.chars().count()) {
+            let why = format!("a standard parameter holds 1 to {VALUE_MAX} characters");
+            return error_answer(400, "ValidationException", &why);
         }
         let (version, old_kind) = old.map_or((1, "String".to_owned()), |(v, kind)| (v + 1, kind));
         let kind = if request.kind.is_empty() { old_kind } else { request.kind };
