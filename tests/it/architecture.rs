@@ -2,6 +2,7 @@
 //!
 //! Invariant: each rule is shown to fire on a breach planted in a copy of the tree.
 
+mod planted;
 mod rules;
 mod tree;
 

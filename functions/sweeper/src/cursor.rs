@@ -89,6 +89,9 @@ pub(crate) struct Progress {
     pub(crate) started: UnixTime,
     /// Everything before this was handed over.
     pub(crate) watermark: UnixTime,
+    /// The last run that went well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) good_at: Option<UnixTime>,
     /// When the next long look begins.
     pub(crate) next_long: UnixTime,
     /// Handed over within the overlap.
@@ -102,18 +105,25 @@ pub(crate) struct Progress {
     pub(crate) listing: Option<Listing>,
 }
 
-/// A watermark that stood still for longer than this means that we were down, or the source was. A message is tried for
-/// about as long before it is a dead letter.
+/// No good run for longer than this means that we were down, or the source was. A message is tried for about as long before
+/// it is a dead letter.
 const GAP: Seconds = Seconds::minutes(20);
 
 impl Progress {
     /// After a gap nothing counts as handed over: what was queued just before may have died with its messages. So it is
     /// handed over again, and the long look comes now.
     fn after_gap(&mut self, now: UnixTime) {
-        if now - self.watermark > GAP && self.listing.is_none() && self.long.is_none() {
+        if self.good_at.is_some_and(|at| now - at > GAP) {
             self.seen = Seen { floor: self.seen.floor, ..Seen::default() };
             self.next_long = self.next_long.min(now);
+            // Once for each gap: a source that stays down is not handed over anew with every run.
+            self.good_at = None;
         }
+    }
+
+    /// A run reached the source and handed over what it found, or as much as it may.
+    pub(crate) fn ran(&mut self, now: UnixTime) {
+        self.good_at = Some(now);
     }
 }
 
@@ -138,6 +148,7 @@ impl Cursor {
             None => Progress {
                 started: first,
                 watermark: first,
+                good_at: None,
                 next_long,
                 seen: Seen::default(),
                 long: None,

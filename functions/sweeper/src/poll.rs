@@ -61,6 +61,9 @@ pub(crate) async fn run(
     let mut cursor = Cursor::open(&deps.engine, name, deps.first_start(), deps.now() + LONG_EVERY).await?;
     let ended = pages(deps, source, deadline, &mut cursor, report).await;
     let progress = &mut cursor.progress;
+    if ended.is_ok() {
+        progress.ran(deps.now());
+    }
     progress.seen.trim(progress.watermark - deps.engine.config.sweeper.overlap);
     cursor.save(&deps.engine).await?;
     ended

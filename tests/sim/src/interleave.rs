@@ -293,7 +293,7 @@ pub struct Effort {
 /// All schedules without a bound where there are at most so many.
 const UNBOUNDED_MAX: u128 = 20_000;
 /// Random runs that count the calls beforehand.
-const PROBES: u64 = 6;
+const PROBES: u64 = 4;
 /// Preemptions otherwise.
 const BOUND: u32 = 3;
 

@@ -42,15 +42,15 @@ fn every_story_ends_as_it_must_and_makes_the_calls_that_are_written_down() {
 
 #[test]
 fn a_sample_of_cuts_does_no_harm() {
-    let swept = sweep(&scenario::all(), Plan { seed: 11, one_in: 250, others_one_in: 900 }, threads());
+    let swept = sweep(&scenario::all(), Plan { seed: 11, one_in: 700, others_one_in: 3000 }, threads());
     assert!(swept.bad.is_empty(), "{:#?}", swept.bad);
-    assert!(swept.runs > 30 && swept.struck == swept.runs, "{swept:?}");
+    assert!(swept.runs > 20 && swept.struck == swept.runs, "{swept:?}");
 }
 
 #[test]
 fn a_sample_of_interleavings_does_no_harm() {
     for meeting in pairs::all() {
-        let explored = explore(&meeting, Effort { most: 2, random: 3, seed: 5 });
+        let explored = explore(&meeting, Effort { most: 1, random: 2, seed: 5 });
         assert!(explored.bad.is_empty(), "{:#?}", explored.bad);
         assert!(explored.calls.iter().filter(|n| **n > 0).count() > 1, "{}: nobody meets", meeting.name);
     }
