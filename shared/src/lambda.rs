@@ -1,5 +1,7 @@
 //! The only file that knows Lambda: turns its payloads into plain types and back. The conversions are public and pure,
 //! so the local stack and tests drive the same handlers in process.
+//!
+//! What a handler returns is boxed: its type nests deeper than the compiler follows from an entry point.
 
 mod http_event;
 
@@ -31,7 +33,7 @@ where
 {
     lambda_runtime::run(service_fn(|event: LambdaEvent<RawHttp>| {
         let deadline = deadline(&event.context);
-        let pending = http_event(event.payload).map(|http| handler(HttpEvent { deadline, ..http }));
+        let pending = http_event(event.payload).map(|http| Box::pin(handler(HttpEvent { deadline, ..http })));
         async move {
             let reply = match pending {
                 Ok(reply) => reply.await,
@@ -50,7 +52,7 @@ where
     F: Future<Output = Vec<String>>,
 {
     lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
-        let pending = handler(records(event.payload), deadline(&event.context));
+        let pending = Box::pin(handler(records(event.payload), deadline(&event.context)));
         async move { Ok::<_, Error>(batch_reply(pending.await)) }
     }))
     .await
@@ -64,7 +66,7 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     lambda_runtime::run(service_fn(|event: LambdaEvent<RawSchedule>| {
-        let pending = handler(schedule_event(event.payload), deadline(&event.context));
+        let pending = Box::pin(handler(schedule_event(event.payload), deadline(&event.context)));
         async move { pending.await.map_err(|error| Error::from(error.to_string())) }
     }))
     .await
