@@ -13,6 +13,8 @@ mod far_side;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod hints;
+#[cfg(test)]
 mod io;
 #[cfg(test)]
 mod metrics;

@@ -229,6 +229,60 @@ async fn a_listing_longer_than_a_run_goes_on_at_its_page_and_the_watermark_waits
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_listing_that_goes_in_a_circle_is_noticed_within_a_run_and_over_several() {
+    for hints_max in [500, 2] {
+        let stack = Stack::start(|config| config.sweeper.hints_max = hints_max).await;
+        sweep(&stack).await;
+        pass(1).await;
+        for n in 0..6 {
+            stack.order(&n.to_string(), 1_000, "awaiting_payment");
+        }
+        (stack.held().page, stack.held().circles) = (2, true);
+        let mut found = None;
+        for _ in 0..6 {
+            stack.held().as_of = stack.now().0;
+            if let Err(SweepError::Parts(report)) =
+                handle(&Deps::new(stack.engine(Function::Sweeper)), deadline()).await
+            {
+                found = Some(report);
+                break;
+            }
+            pass(5).await;
+        }
+        let (part, why) = found.unwrap().failed.remove(0);
+        assert!(part == "shop" && why.contains("names a page twice"), "{part}: {why}");
+        assert_eq!(stack.drain(Queue::Orders).await.len(), 6, "what it lists is handed over all the same");
+        // Mended, it is read from the same watermark again.
+        stack.held().circles = false;
+        pass(5).await;
+        sweep(&stack).await;
+        let deps = Deps::new(stack.engine(Function::Cli));
+        stack.held().circles = true;
+        let import = import_since(&deps, START - Seconds::days(1), false).await;
+        assert!(import.failed[0].1.contains("names a page twice"), "{import:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listed_id_that_no_notice_could_carry_is_counted_and_left_out() {
+    let stack = Stack::start(|_| {}).await;
+    sweep(&stack).await;
+    pass(1).await;
+    for id in ["1", "buyer@example.com", "two words", "SO/2026/7"] {
+        stack.order(id, 1_000, "awaiting_payment");
+    }
+    let report = sweep(&stack).await;
+    assert_eq!((report.polls["shop"].hinted, report.polls["shop"].unusable), (2, 2));
+    let sent = stack.drain(Queue::Orders).await;
+    assert!(!serde_json::to_string(&sent).unwrap().contains("example"), "{sent:?}");
+    pass(5).await;
+    assert_eq!(sweep(&stack).await.polls["shop"].unusable, 0, "counted once");
+    let deps = Deps::new(stack.engine(Function::Cli));
+    let import = import_since(&deps, START - Seconds::days(1), true).await;
+    assert_eq!((import.listed["shop"], import.hinted, import.unusable), (4, 2, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_failing_source_stops_no_other_and_is_reported() {
     let stack = Stack::start(|_| {}).await;
     sweep(&stack).await;

@@ -88,6 +88,12 @@ pub(crate) async fn import(args: &WorldArgs, since: &str, apply: bool) -> Result
         true => format!("{} hint(s) queued; the functions read each order and decide", report.hinted),
         false => "nothing was changed; add --apply to bring them in".to_owned(),
     });
+    if report.unusable > 0 {
+        complain(&format!(
+            "{} order(s) are left out: an id is 1 to 100 letters, digits and _ - . : # /",
+            report.unusable
+        ));
+    }
     for (source, why) in &report.failed {
         complain(&format!("{source}: {why}; what is listed of it is incomplete, run it again"));
     }

@@ -11,10 +11,12 @@ use shared::domain::fact::{Terms, What};
 use shared::domain::ids::{Function, OrderKey};
 use shared::domain::plan::{Action, Do, Reason, plan};
 use shared::domain::state::State;
+use shared::engine::look::unless_missing;
 use shared::engine::worker::{self, Cause, Worker};
-use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger};
+use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger, seen};
 use shared::lambda::Error;
 use shared::outbound::stripe::StripeClient;
+use shared::outbound::stripe::objects::{Expandable, Refund};
 use shared::planted::{Bug, planted};
 use shared::queue::StripeHint;
 
@@ -82,6 +84,42 @@ impl Refunder {
     }
 }
 
+/// What an event is about: charges to read, and the refund itself where the event did not say whose it is.
+#[derive(Default)]
+struct Named {
+    charges: Vec<String>,
+    refund: Option<Refund>,
+}
+
+async fn named(
+    engine: &Engine,
+    trigger: &Trigger,
+    key: &OrderKey,
+    state: &State,
+    hint: &StripeHint,
+) -> Result<Named, EngineError> {
+    let known = if hint.object_type == "charge" { Some(&hint.object_id) } else { hint.refs.get("charge") };
+    if known.is_some() || hint.object_type != "refund" {
+        return Ok(Named { charges: known.cloned().into_iter().collect(), refund: None });
+    }
+    let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;
+    let Some(mut refund) = unless_missing(client.retrieve_refund(&hint.object_id).await)? else {
+        return Ok(Named::default());
+    };
+    if refund.charge.is_none() {
+        let intent = refund.payment_intent.as_ref().map(|i| i.id());
+        let charge =
+            state.charges.values().filter(|c| Some(c.intent.as_str()) == intent).max_by_key(|c| c.created);
+        refund.charge = charge.map(|c| Expandable::Id(c.id.clone()));
+    }
+    let charges = match &refund.charge {
+        Some(charge) => vec![charge.id().to_owned()],
+        // It may be of any that the order has.
+        None => state.charges.keys().cloned().collect(),
+    };
+    Ok(Named { charges, refund: Some(refund) })
+}
+
 /// Charges that the plan wants read before it goes on.
 fn wanted(engine: &Engine, state: &State) -> Vec<String> {
     let now = engine.clock.now();
@@ -117,18 +155,20 @@ impl Hand for Refunder {
         if moved {
             self.read.clear();
         }
-        let mut charges: Vec<String> = Vec::new();
-        if let (true, Some(hint)) = (moved, &self.hint) {
-            let named =
-                if hint.object_type == "charge" { Some(&hint.object_id) } else { hint.refs.get("charge") };
-            charges.extend(named.cloned());
+        let Named { mut charges, refund } = match (moved, &self.hint) {
+            (true, Some(hint)) => named(engine, trigger, key, state, hint).await?,
+            _ => Named::default(),
+        };
+        let mut out = Vec::new();
+        if let Some(refund) = refund.filter(|r| r.charge.is_some()) {
+            let unreadable = |why| EngineError::Unreadable { object: refund.id.clone(), why };
+            out.push((seen::refund(&refund).map_err(unreadable)?, Reason::Observed));
         }
         if !planted(Bug::RefundWithoutList) {
             charges.extend(wanted(engine, state));
         }
         charges.retain(|c| !self.read.contains(c));
         charges.dedup();
-        let mut out = Vec::new();
         if charges.is_empty() {
             return Ok(out);
         }
@@ -156,7 +196,7 @@ impl Hand for Refunder {
             let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;
             let seen = self.charge(engine, &client, key, state, charge).await?;
             return Ok(Prepared::Facts(
-                seen.into_iter().filter(|(what, _)| shared::engine::seen::is_news(state, what)).collect(),
+                seen.into_iter().filter(|(what, _)| seen::is_news(state, what)).collect(),
             ));
         }
         Ok(engine.prepare_effect(key, effect, terms))

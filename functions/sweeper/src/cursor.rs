@@ -80,6 +80,27 @@ pub(crate) struct Listing {
     pub(crate) page: String,
     /// It is the day's long one.
     pub(crate) long: bool,
+    /// Pages it has named.
+    #[serde(default)]
+    pub(crate) visited: Visited,
+}
+
+impl Listing {
+    /// Notes a page that it names; `false` if it named it before, and so goes in a circle.
+    pub(crate) fn visit(&mut self, page: &str) -> bool {
+        self.visited.visit(page)
+    }
+}
+
+/// The pages that a listing has named, as marks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Visited(BTreeSet<String>);
+
+impl Visited {
+    /// Notes a page; `false` if it was noted before, or if there are more than any listing has.
+    pub(crate) fn visit(&mut self, page: &str) -> bool {
+        self.0.len() < MARKS_MAX && self.0.insert(mark(page))
+    }
 }
 
 /// How far a source was read.

@@ -83,7 +83,7 @@ pub enum PartError {
     #[error("cursor {0} was moved by another run; nothing is lost, the next run goes on from there")]
     Moved(String),
     /// An order system whose listing does not end.
-    #[error("the listing of {0} names the same next page twice")]
+    #[error("the listing of {0} names a page twice, or more pages than any listing has")]
     Circle(String),
 }
 
@@ -219,6 +219,7 @@ fn count(deps: &Deps, report: &SweepReport) {
     }
     for (name, part) in &report.polls {
         metrics.add("OrdersHinted", u64::from(part.hinted), &[("Source", name)]);
+        metrics.add("OrdersUnusable", u64::from(part.unusable), &[("Source", name)]);
     }
     metrics.add("SweepPartsFailed", report.failed.len() as u64, &[]);
 }

@@ -12,7 +12,7 @@ use crate::domain::time::{Seconds, UnixTime};
 
 /// What can be captured of `due` as Stripe's integer: where Stripe cannot express it, a little less, never more.
 fn capturable(due: i64, currency: Currency) -> i64 {
-    (0..10).find_map(|less| Money::new((due - less).max(0), currency).to_stripe().ok()).unwrap_or(0)
+    (0..100).find_map(|less| Money::new((due - less).max(0), currency).to_stripe().ok()).unwrap_or(0)
 }
 
 /// What a new attempt depends on: the order's own terms and the customer link.
