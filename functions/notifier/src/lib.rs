@@ -166,6 +166,7 @@ fn notice_of(engine: &Engine, key: &OrderKey, state: &State, notice: &str) -> (&
             ("case.opened", data)
         }
         (Some("gave_up"), _) => ("payment.gave_up", data),
+        (Some("balance"), _) => ("payment.balance_due", data),
         (_, Some(rest)) if rest.contains("reminder") => ("payment.reminder", data),
         _ => ("payment.action_required", data),
     }

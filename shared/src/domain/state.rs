@@ -5,7 +5,7 @@
 
 mod attempt;
 mod effects;
-mod sums;
+pub(crate) mod sums;
 
 use std::collections::{BTreeMap, BTreeSet};
 

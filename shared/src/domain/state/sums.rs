@@ -7,6 +7,15 @@ use crate::domain::order::OrderStatus;
 use crate::domain::time::UnixTime;
 use crate::domain::view::{PaymentStatus, PaymentView, RefundLine};
 
+/// A wish of the shop that no one charge holds is asked for in parts: their ids begin with this and the part's number.
+pub(crate) const PART: &str = "part:";
+
+/// The id of the wish that a request is part of, or its own.
+pub(crate) fn whole_of(request: &str) -> &str {
+    let number = request.strip_prefix(PART).and_then(|rest| rest.split_once(':'));
+    number.map_or(request, |(_, whole)| whole)
+}
+
 fn iso(amount: i64, currency: Currency) -> i64 {
     Money::from_stripe(amount, currency).map_or(0, |m| m.minor)
 }
@@ -151,7 +160,11 @@ impl State {
             .filter(|r| !r.counts() || self.refunds_of(&r.charge).any(|counted| counted.id == r.id))
             .map(|r| RefundLine {
                 id: r.id.clone(),
-                request: r.request.as_ref().map(|id| id.strip_prefix("shop:").unwrap_or(id).to_owned()),
+                request: r
+                    .request
+                    .as_deref()
+                    .map(whole_of)
+                    .map(|id| id.strip_prefix("shop:").unwrap_or(id).to_owned()),
                 amount: iso(r.amount, r.currency),
                 status: r.status.clone(),
             })
