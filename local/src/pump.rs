@@ -4,7 +4,7 @@
 //! Invariant: a message is deleted only after its function said it was done; a function that fails, panics or
 //! overstays leaves its whole batch to the queue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -108,9 +108,12 @@ struct Run {
 struct RunState {
     /// Grows whenever a function ended or a schedule fired: there may be new messages.
     epoch: u64,
-    /// Pollers that found their queue empty in this epoch and run nothing.
-    waiting: usize,
+    /// Pollers that found their queue empty in this epoch and run nothing. Looking again, which takes time at a slow
+    /// service, does not take one out; finding something does.
+    idle: BTreeSet<Queue>,
     over: bool,
+    /// A poller found something although all had found nothing: its look was under way.
+    late: bool,
     stats: PumpStats,
 }
 
@@ -122,7 +125,7 @@ impl Run {
     fn bump(&self) {
         self.with(|s| {
             s.epoch += 1;
-            s.waiting = 0;
+            s.idle.clear();
         });
         self.changed.notify_waiters();
     }
@@ -206,14 +209,21 @@ impl Pump {
     async fn run(&self, limit: u64, for_ever: bool) -> PumpStats {
         let run = Run { state: Mutex::default(), changed: Notify::new(), limit, for_ever };
         loop {
-            run.with(|s| (s.over, s.waiting) = (false, 0));
+            run.with(|s| {
+                (s.over, s.late) = (false, false);
+                s.idle.clear();
+            });
             let seen = self.due_now();
             let fired = if for_ever { 0 } else { self.fire_due().await };
             run.with(|s| s.stats.schedules += fired);
             join_all(self.routes.iter().map(|route| self.poll(route, &run))).await;
+            let (late, gave_up) = run.with(|s| (s.late, s.stats.gave_up));
+            if late && !gave_up {
+                continue;
+            }
             let still_due = self.due_now();
             let stuck = fired == 0 && still_due.iter().any(|due| seen.contains(due));
-            if run.with(|s| s.stats.gave_up) || still_due.is_empty() || stuck {
+            if gave_up || still_due.is_empty() || stuck {
                 return run.with(|s| s.stats.clone());
             }
         }
@@ -259,12 +269,16 @@ impl Pump {
                 let batch = self.receive(route).await;
                 empty = batch.is_empty();
                 if !empty {
-                    run.with(|s| *s.stats.invocations.entry(route.queue.name()).or_default() += 1);
+                    run.with(|s| {
+                        s.idle.remove(&route.queue);
+                        s.late |= s.over;
+                        *s.stats.invocations.entry(route.queue.name()).or_default() += 1;
+                    });
                     running.push(self.invoke(route, batch, run));
                 }
             }
             if running.is_empty() {
-                if self.wait_idle(run, epoch).await {
+                if self.wait_idle(route.queue, run, epoch).await {
                     return;
                 }
             } else {
@@ -285,12 +299,11 @@ impl Pump {
     }
 
     /// Waits until there may be something new; true when the run is over.
-    async fn wait_idle(&self, run: &Run, epoch: u64) -> bool {
-        let pollers = self.routes.len();
+    async fn wait_idle(&self, queue: Queue, run: &Run, epoch: u64) -> bool {
         let over = run.with(|s| {
             if s.epoch == epoch {
-                s.waiting += 1;
-                s.over |= s.waiting == pollers && !run.for_ever;
+                s.idle.insert(queue);
+                s.over |= s.idle.len() == self.routes.len() && !run.for_ever;
             }
             s.over || s.stats.gave_up
         });
@@ -299,11 +312,7 @@ impl Pump {
             return true;
         }
         look_again(run).await;
-        run.with(|s| {
-            // Looking again makes this poller no longer one that waits.
-            s.waiting = if s.epoch == epoch && !s.over { s.waiting.saturating_sub(1) } else { s.waiting };
-            s.over
-        })
+        run.with(|s| s.over)
     }
 
     /// One invocation of `queue`'s function with these messages, beside the queue: as a repeated or early delivery.
