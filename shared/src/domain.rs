@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, reads a clock, the environment or randomness: time comes in as an argument.
 
+pub mod archive;
 pub mod explain;
 pub mod fact;
 pub mod ids;
@@ -10,6 +11,7 @@ pub mod order;
 pub mod plan;
 pub mod policy;
 pub mod reconcile;
+pub mod snapshot;
 pub mod state;
 pub mod time;
 pub mod view;

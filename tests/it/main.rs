@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod archive;
+#[cfg(test)]
 mod checkout_example;
 #[cfg(test)]
 mod demo;
@@ -16,6 +18,8 @@ mod faults;
 mod io;
 #[cfg(test)]
 mod metrics;
+#[cfg(test)]
+mod newer_build;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
