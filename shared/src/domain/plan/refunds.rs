@@ -78,6 +78,9 @@ impl Draft<'_> {
             if left > 0 && !self.state.cancellation_asked(&charge) {
                 let text = "the order was cancelled";
                 let id = self.unused(&format!("cancel:{charge}"));
+                if self.state.requests.contains_key(&id) {
+                    continue;
+                }
                 self.ask(id, left, Some(charge), Origin::Cancellation, text, Reason::RefundOnCancel);
             }
         }
@@ -143,7 +146,7 @@ impl Draft<'_> {
         let impossible = format!("refund_impossible:{}", request.id);
         let Some(charge) = self.charge_for(request, planned) else {
             let text = format!(
-                "refund {} of {} is more than any one charge still holds: deny it, or deny and ask for smaller ones",
+                "refund {} of {} is more than any one charge in the order's currency still holds: deny it, or deny and ask for smaller ones",
                 request.id,
                 self.money(request.amount)
             );
@@ -207,8 +210,8 @@ impl Draft<'_> {
             return true;
         }
         let others = self.state.asked() - request.amount;
-        let excess = self.state.captured() - self.state.refunded() - others - self.state.lost() - order.total;
-        excess < request.amount
+        let left = self.state.captured() - self.state.refunded() - others - self.state.lost();
+        left.saturating_sub(order.total) < request.amount
     }
 
     fn withdraw(&mut self, request: &Request, case: &str) {
@@ -228,9 +231,12 @@ impl Draft<'_> {
 
     /// The charge to refund: the named one; the one of an earlier claim, whose call may yet land; else one that fits.
     fn charge_for(&self, request: &Request, planned: &BTreeMap<String, i64>) -> Option<String> {
+        // Money in another currency than the order's cannot be set against an amount of the order: a person refunds it.
+        let currency = self.state.order.as_ref().map(|o| o.currency);
         let fits = |c: &String| {
             let besides = planned.get(c).copied().unwrap_or(0) + self.state.in_flight_on(c, &request.id);
-            request.amount > 0 && self.state.left_on(c) - besides >= request.amount
+            let same = self.state.charges.get(c).map(|c| c.currency) == currency;
+            same && request.amount > 0 && self.state.left_on(c) - besides >= request.amount
         };
         match request.charge.as_ref().or(request.refunded_charge.as_ref()) {
             Some(charge) => Some(charge.clone()).filter(|c| fits(c)),
