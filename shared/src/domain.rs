@@ -6,6 +6,8 @@ pub mod archive;
 pub mod explain;
 pub mod fact;
 pub mod ids;
+#[cfg(test)]
+pub(crate) mod laws;
 pub mod money;
 pub mod order;
 pub mod plan;

@@ -17,6 +17,8 @@ mod faults;
 #[cfg(test)]
 mod io;
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod newer_build;
