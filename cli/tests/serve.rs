@@ -1,5 +1,7 @@
 //! `tandem serve` from outside: its addresses, and the simulator's controls over real HTTP.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

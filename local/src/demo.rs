@@ -144,11 +144,12 @@ async fn books(stack: &Stack, start: UnixTime) -> Result<Vec<String>, Error> {
 async fn timeline(stack: &Stack, order_id: &str) -> Result<(), Error> {
     let key = stack.key(order_id)?;
     let item = stack.engine(Function::Cli).store.load(&key).await?;
-    if let Some(broken) = shared::domain::fact::chain_break(&item.facts, "") {
+    let facts = stack.engine(Function::Cli).store.history(&item).await?;
+    if let Some(broken) = shared::domain::fact::chain_break(&facts, "") {
         return Err(format!("order {order_id}: the chain of facts breaks at {broken}").into());
     }
     say(&format!("  order {order_id}"));
-    for line in shared::domain::explain::timeline(&item.facts) {
+    for line in shared::domain::explain::timeline(&facts) {
         let by = line.function.split('/').next().unwrap_or_default().to_owned();
         say(&format!("    {}  {by:<17} {}  ({})", line.at, short_ids(&line.what), line.why));
     }

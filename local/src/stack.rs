@@ -396,6 +396,6 @@ where
 async fn timeline(engine: &Engine, order_id: &str) -> Result<Vec<TimelineLine>, Error> {
     let key = OrderKey::new(&engine.config.stack, "checkout", "shop", order_id)?;
     let item = engine.store.load(&key).await?;
-    let lines = shared::domain::explain::timeline(&item.facts);
+    let lines = shared::domain::explain::timeline(&engine.store.history(&item).await?);
     Ok(lines.into_iter().map(|l| TimelineLine::new(l.at, l.what, l.why)).collect())
 }

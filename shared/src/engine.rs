@@ -23,6 +23,7 @@ use secrecy::ExposeSecret as _;
 
 pub use self::draft::Draft;
 pub use self::hand::{Hand, Own, Prepared, Trigger};
+use self::look::Seen;
 pub use self::tokens::{SeededTokens, Tokens};
 use crate::clock::{Clock, Deadline};
 use crate::config::{CheckoutSource, Config, Source, StripeSource};
@@ -245,6 +246,8 @@ impl Engine {
         let mut item = self.store.load(key).await?;
         // What was read counts for the revision it was read under: after somebody else's commit it is read again.
         let mut moved = true;
+        // What was seen and did not fit one commit: the rest goes into the next, on the same terms.
+        let mut waiting: Seen = Vec::new();
         for round in 0..ROUNDS_MAX {
             if !trigger.deadline.allows(CALL_MARGIN) {
                 return Err(EngineError::OutOfTime);
@@ -253,15 +256,19 @@ impl Engine {
             if round == 0 && self.known_and_quiet(trigger, &state) {
                 return Ok(ran);
             }
-            let (observed, failed) = match hand.observe(self, trigger, key, &state, moved).await {
-                Ok(observed) => (observed, None),
-                Err(error) => (Vec::new(), Some(error)),
+            let (observed, failed) = if !moved && !waiting.is_empty() {
+                (std::mem::take(&mut waiting), None)
+            } else {
+                match hand.observe(self, trigger, key, &state, moved).await {
+                    Ok(observed) => (observed, None),
+                    Err(error) => (Vec::new(), Some(error)),
+                }
             };
             let mut draft = Draft::new(self, &item, state, trigger);
-            for (what, reason) in observed {
-                draft.see(what, reason);
-            }
-            let claimed = if failed.is_none() {
+            draft.see_all(observed);
+            let claimed = if !draft.left.is_empty() {
+                Vec::new()
+            } else if failed.is_none() {
                 draft.records(false);
                 self.claim(&mut draft, trigger, hand).await?
             } else {
@@ -282,6 +289,7 @@ impl Engine {
                 return Ok(ran);
             }
             let timers = draft.timers.clone();
+            waiting = std::mem::take(&mut draft.left);
             match self.commit(&item, draft.change()?).await? {
                 Committed::Yes(now) => {
                     // Our own commit may be told late: others may have committed since.
@@ -348,6 +356,9 @@ impl Engine {
             .collect();
         let mut claimed = Vec::new();
         for action in mine {
+            if draft.is_full() {
+                break;
+            }
             match &action.what {
                 Do::Settle { effect } => claimed.extend(draft.take_over(effect)),
                 Do::LookAtOrder | Do::LookAtAttempt { .. } | Do::LookAtRefunds => {}
@@ -372,6 +383,11 @@ impl Engine {
         reason: Reason,
     ) -> Result<Option<Claim>, EngineError> {
         match prepared {
+            Prepared::Call { terms, .. } | Prepared::Own { terms, .. }
+                if !draft.has_room_for(&terms, carry::INLINE_BYTES_MAX) =>
+            {
+                Ok(None)
+            }
             Prepared::Call { effect, terms, call, private } => {
                 let mut claim = draft.new_claim(effect, terms, self.me);
                 claim.path = call.path;
@@ -392,7 +408,11 @@ impl Engine {
             }
             Prepared::Facts(facts) => {
                 for (what, why) in facts {
-                    draft.add(what, why.name());
+                    if draft.is_full() {
+                        draft.left.push((what, why));
+                    } else {
+                        draft.add(what, why.name());
+                    }
                 }
                 Ok(None)
             }

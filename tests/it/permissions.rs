@@ -35,6 +35,9 @@ const UNDONE: &[(&str, &str, &str, &str)] = &[
         "links",
         "an intent that the retry is the first to see is linked",
     ),
+    ("failure-handler", "dynamodb:PutItem", "orders", "settled facts of a long order go to an archive"),
+    ("order-updater", "dynamodb:PutItem", "orders", "settled facts of a long order go to an archive"),
+    ("notifier", "dynamodb:PutItem", "orders", "settled facts of a long order go to an archive"),
     ("hands", "sqs:SendMessage", "*", "whoever commits wakes the owner of whatever the plan finds ready"),
 ];
 

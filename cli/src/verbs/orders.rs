@@ -24,7 +24,8 @@ pub(crate) async fn explain(args: &WorldArgs, order: &str, json: bool) -> Result
     }
     let config = &world.engine.config;
     let now = world.engine.clock.now();
-    let told = explain::explain(&key, &item.facts, &item.claims, &config.policy, &config.policy_hash, now);
+    let facts = world.engine.store.history(&item).await?;
+    let told = explain::explain(&key, &facts, &item.claims, &config.policy, &config.policy_hash, now);
     say(&if json { serde_json::to_string_pretty(&told)? } else { told.text(WIDTH) });
     Ok(())
 }

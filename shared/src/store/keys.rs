@@ -42,6 +42,11 @@ pub fn body(token: &str) -> String {
     format!("body#{token}")
 }
 
+/// Sort key of the `n`-th archive of settled facts.
+pub fn archive(n: u32) -> String {
+    format!("archive#{n:06}")
+}
+
 /// Link of a Stripe object to its order.
 pub fn stripe_link(account: &str, mode: &str, object: &str) -> String {
     format!("stripe#{}#{mode}#{}", key_part(account), key_part(object))

@@ -2,10 +2,12 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
+use super::archive::Moved;
 use super::{
     Change, Item, OrderItem, Store, StoreError, Summary, keys, n, number_of, s, text_of, unavailable,
 };
-use crate::domain::fact::{CaseKind, hash_of};
+use crate::domain::archive::seal;
+use crate::domain::fact::{CaseKind, StoredFact, hash_of};
 use crate::domain::ids::OrderKey;
 use crate::domain::time::{Seconds, UnixTime};
 use crate::planted::{Bug, planted};
@@ -39,19 +41,21 @@ impl Store {
             .await
             .map_err(|e| unavailable("GetItem", e))?;
         match answer.item {
-            Some(item) => OrderItem::parse(key.clone(), &item),
+            Some(item) => self.complete(OrderItem::parse(key.clone(), &item)?).await,
             None => Ok(OrderItem::absent(key.clone())),
         }
     }
 
     /// One conditional UpdateItem: succeeds only if `rev` is still the item's and makes it one more. The SDK may repeat
-    /// our own success as a conflict: then our token is found in the item and it counts as a success.
+    /// our own success as a conflict: then our token is found in the item and it counts as a success. A head that would
+    /// grow too large gives its settled facts to an archive, which is put before.
     pub async fn commit(&self, item: &OrderItem, change: Change) -> Result<Committed, StoreError> {
+        let claims = item.claims_text(&change.claims)?;
+        let summary = serde_json::to_string(&change.summary).unwrap_or_else(|_| "{}".into());
+        let moved = self.archive(item, &change, claims.len() + summary.len()).await?;
         let mut set =
             vec!["rev = :next", "#token = :token", "claims = :claims", "summary = :summary", "#date = :date"];
         let mut remove = Vec::new();
-        let claims = serde_json::to_string(&change.claims).unwrap_or_else(|_| "{}".into());
-        let summary = serde_json::to_string(&change.summary).unwrap_or_else(|_| "{}".into());
         let mut update = self
             .client
             .update_item()
@@ -66,16 +70,33 @@ impl Store {
             .expression_attribute_values(":summary", s(summary))
             .expression_attribute_values(":date", s(&change.day))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        if !change.facts.is_empty() {
-            set.push("facts = list_append(if_not_exists(facts, :none), :facts)");
-            let facts = change.facts.iter().map(|f| s(&f.raw)).collect();
-            if let Some(newest) = change.facts.last() {
-                set.push("head_hash = :hash");
-                update = update.expression_attribute_values(":hash", s(hash_of(&newest.raw)));
+        if let Some(newest) = change.facts.last() {
+            let texts = |facts: &[StoredFact]| facts.iter().map(|f| s(&f.raw)).collect::<Vec<_>>();
+            let mut facts = texts(&change.facts);
+            if moved.count > 0 {
+                set.push("facts = :facts");
+                facts.splice(0..0, texts(item.facts.get(moved.count..).unwrap_or_default()));
+            } else {
+                set.push("facts = list_append(if_not_exists(facts, :none), :facts)");
+                update = update.expression_attribute_values(":none", AttributeValue::L(Vec::new()));
             }
+            set.push("head_hash = :hash");
+            let hash = seal(moved.kept.as_ref(), &hash_of(&newest.raw));
             update = update
                 .expression_attribute_values(":facts", AttributeValue::L(facts))
-                .expression_attribute_values(":none", AttributeValue::L(Vec::new()));
+                .expression_attribute_values(":hash", s(hash));
+            if let Some(kept) = moved.kept.as_ref().filter(|_| moved.rewrites) {
+                set.push("archived = :archived");
+                update = update.expression_attribute_values(":archived", s(&kept.raw));
+                update = update.expression_attribute_names("#snapshot", "snapshot");
+                match &kept.snapshot {
+                    Some(text) => {
+                        set.push("#snapshot = :snapshot");
+                        update = update.expression_attribute_values(":snapshot", s(text));
+                    }
+                    None => remove.push("#snapshot"),
+                }
+            }
         }
         match change.due_at {
             Some(due) => {
@@ -113,7 +134,7 @@ impl Store {
         }
         let sent = update.update_expression(expression).condition_expression(condition).send().await;
         match sent {
-            Ok(_) => Ok(Committed::Yes(Box::new(applied(item, change)))),
+            Ok(_) => Ok(Committed::Yes(Box::new(applied(item, change, moved)))),
             Err(error) => self.lost(item, &change.token, error).await,
         }
     }
@@ -131,7 +152,7 @@ impl Store {
             _ => return Err(unavailable("UpdateItem", error)),
         };
         let now = match old {
-            Some(old) => OrderItem::parse(item.key.clone(), &old)?,
+            Some(old) => self.complete(OrderItem::parse(item.key.clone(), &old)?).await?,
             None => self.load(&item.key).await?,
         };
         let ours = now.has_commit(token) || planted(Bug::EveryConflictIsOurs);
@@ -375,14 +396,17 @@ fn row(item: &Item) -> Option<(OrderKey, Summary)> {
     Some((key, serde_json::from_str(text_of(item, "summary")?).ok()?))
 }
 
-fn applied(item: &OrderItem, change: Change) -> OrderItem {
-    let mut facts = item.facts.clone();
+fn applied(item: &OrderItem, change: Change, moved: Moved) -> OrderItem {
+    let mut facts = item.facts.get(moved.count..).unwrap_or_default().to_vec();
     facts.extend(change.facts);
     OrderItem {
         key: item.key.clone(),
         rev: item.rev + 1,
         facts,
+        kept: moved.kept,
+        base: moved.base,
         claims: change.claims,
+        unread: item.unread.clone(),
         due_at: change.due_at,
         due_tries: change.due_tries,
         day: Some(change.day),

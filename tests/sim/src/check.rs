@@ -98,6 +98,18 @@ async fn state(world: &World, ledger: &Ledger, must: &Must, found: &mut Vec<Stri
         Ok(item) => item,
         Err(error) => return found.push(format!("S1: order {id} cannot be loaded: {error}")),
     };
+    let facts = match world.operator().store.history(&item).await {
+        Ok(facts) => facts,
+        Err(error) => {
+            return found.push(format!("S1: order {id} has an archive that cannot be read: {error}"));
+        }
+    };
+    let loaded = item.state();
+    // With all its facts in the head, as if none had ever been archived.
+    let item = OrderItem { facts, kept: None, base: Default::default(), ..item };
+    if item.state() != loaded {
+        found.push(format!("S1: order {id}: what its head keeps of its archives is not what they say"));
+    }
     if let Some(at) = chain_break(&item.facts, "") {
         found.push(format!("S1: order {id}: the chain of facts breaks at {at}"));
     }

@@ -119,8 +119,11 @@ async fn timelines(world: &World) -> Vec<String> {
     for must in world.musts() {
         let key = world.key_in(must.shop, &must.order);
         lines.push(format!("{key}"));
-        if let Ok(item) = world.operator().store.load(&key).await {
-            let told = shared::domain::explain::timeline(&item.facts);
+        let store = world.operator().store;
+        if let Ok(item) = store.load(&key).await
+            && let Ok(facts) = store.history(&item).await
+        {
+            let told = shared::domain::explain::timeline(&facts);
             lines.extend(told.iter().map(|l| format!("  {} {} {} ({})", l.at, l.function, l.what, l.why)));
         }
     }

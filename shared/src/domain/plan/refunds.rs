@@ -72,7 +72,7 @@ impl Draft<'_> {
     fn parts(&self, amount: i64) -> Vec<(String, i64)> {
         let charges = self.state.charges.keys();
         let mut free: Vec<(i64, String)> =
-            charges.map(|c| (self.state.left_on(c) - self.asked_on(c), c.clone())).collect();
+            charges.map(|c| (self.refundable_on(c) - self.asked_on(c), c.clone())).collect();
         free.sort_unstable_by(|a, b| b.cmp(a));
         let together: i64 = free.iter().map(|(left, _)| (*left).max(0)).sum();
         if free.first().is_none_or(|(most, _)| *most >= amount) || together < amount {
@@ -117,6 +117,9 @@ impl Draft<'_> {
             if left > 0 && !self.state.cancellation_asked(&charge) {
                 let text = "the order was cancelled";
                 let id = self.unused(&format!("cancel:{charge}"));
+                if self.state.requests.contains_key(&id) {
+                    continue;
+                }
                 self.ask(id, left, Some(charge), Origin::Cancellation, text, Reason::RefundOnCancel);
             }
         }
@@ -223,16 +226,24 @@ impl Draft<'_> {
         self.effect(Function::RefundProcessor, self.now, reason, format!("refund:{}", request.id), terms);
     }
 
+    /// What a charge still holds that a request could take. Money in another currency than the order's cannot be set
+    /// against an amount of the order: a person refunds it.
+    fn refundable_on(&self, charge: &str) -> i64 {
+        let currency = self.state.order.as_ref().map(|o| o.currency);
+        let same = self.state.charges.get(charge).map(|c| c.currency) == currency;
+        if same { self.state.left_on(charge) } else { 0 }
+    }
+
     /// Why no charge can give a refund, and what to do.
     fn why_impossible(&self, request: &Request) -> String {
         let what = format!("refund {} of {}", request.id, self.money(request.amount));
-        let left: Vec<i64> = self.state.charges.keys().map(|c| self.state.left_on(c)).collect();
+        let left: Vec<i64> = self.state.charges.keys().map(|c| self.refundable_on(c)).collect();
         let (most, together) = (left.iter().copied().max().unwrap_or(0), left.iter().sum::<i64>());
         match &request.charge {
             Some(charge) => {
-                let holds = self.money(self.state.left_on(charge));
+                let holds = self.money(self.refundable_on(charge));
                 format!(
-                    "{what} is more than {charge} still holds ({holds}): deny it, or deny and ask for less"
+                    "{what} is more than {charge} still holds in the order's currency ({holds}): deny it, or deny and ask for less"
                 )
             }
             None if request.amount > together => {
@@ -264,8 +275,8 @@ impl Draft<'_> {
             return true;
         }
         let others = self.state.asked() - request.amount;
-        let excess = self.state.captured() - self.state.refunded() - others - self.state.lost() - order.total;
-        excess < request.amount
+        let left = self.state.captured() - self.state.refunded() - others - self.state.lost();
+        left.saturating_sub(order.total) < request.amount
     }
 
     fn withdraw(&mut self, request: &Request, case: &str) {
@@ -287,7 +298,7 @@ impl Draft<'_> {
     fn charge_for(&self, request: &Request, planned: &BTreeMap<String, i64>) -> Option<String> {
         let fits = |c: &String| {
             let besides = planned.get(c).copied().unwrap_or(0) + self.state.in_flight_on(c, &request.id);
-            request.amount > 0 && self.state.left_on(c) - besides >= request.amount
+            request.amount > 0 && self.refundable_on(c) - besides >= request.amount
         };
         match request.charge.as_ref().or(request.refunded_charge.as_ref()) {
             Some(charge) => Some(charge.clone()).filter(|c| fits(c)),
