@@ -233,8 +233,19 @@ impl Engine {
         Ok(CheckoutClient::new(self.http.clone(), source.clone(), token))
     }
 
-    /// Brings one order as far as this function can: the loop.
+    /// Brings one order as far as this function can.
     pub async fn run<H: Hand>(
+        &self,
+        key: &OrderKey,
+        trigger: &Trigger,
+        hand: &mut H,
+    ) -> Result<Ran, EngineError> {
+        // On the heap, as are its largest parts: a caller's future would hold a copy of each and overflow small stacks.
+        Box::pin(self.rounds(key, trigger, hand)).await
+    }
+
+    /// The loop.
+    async fn rounds<H: Hand>(
         &self,
         key: &OrderKey,
         trigger: &Trigger,
@@ -259,7 +270,7 @@ impl Engine {
             let (observed, failed) = if !moved && !waiting.is_empty() {
                 (std::mem::take(&mut waiting), None)
             } else {
-                match hand.observe(self, trigger, key, &state, moved).await {
+                match Box::pin(hand.observe(self, trigger, key, &state, moved)).await {
                     Ok(observed) => (observed, None),
                     Err(error) => (Vec::new(), Some(error)),
                 }
@@ -270,7 +281,7 @@ impl Engine {
                 Vec::new()
             } else if failed.is_none() {
                 draft.records(false);
-                self.claim(&mut draft, trigger, hand).await?
+                Box::pin(self.claim(&mut draft, trigger, hand)).await?
             } else {
                 // The other side cannot be read: what is under way is settled all the same, and cases are opened.
                 draft.records(true);
@@ -307,7 +318,7 @@ impl Engine {
             self.set_timers(key, &timers, trigger).await;
             for claim in claimed {
                 let before = item.rev;
-                item = self.carry_out(item, &claim, trigger, hand).await?;
+                item = Box::pin(self.carry_out(item, &claim, trigger, hand)).await?;
                 moved |= item.rev != before + 1;
             }
             if let Some(error) = failed {

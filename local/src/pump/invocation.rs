@@ -56,7 +56,7 @@ pub async fn invocation<T>(
 ) -> Result<T, Ended> {
     let this = Arc::new(Invocation { id: NEXT.fetch_add(1, Ordering::Relaxed), killed: Notify::new() });
     // The call itself is inside the guard: a handler may panic before it returns its future.
-    let guarded = AssertUnwindSafe(work).catch_unwind();
+    let guarded = AssertUnwindSafe(Box::pin(work)).catch_unwind();
     let scoped = CURRENT_FUNCTION.scope(function, INVOCATION.scope(this.clone(), guarded));
     let timed = std::pin::pin!(tokio::time::timeout(limit, scoped));
     let killed = std::pin::pin!(this.killed.notified());

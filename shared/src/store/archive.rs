@@ -31,7 +31,7 @@ pub(super) struct Moved {
     /// Whether that is written.
     pub(super) rewrites: bool,
     /// The fold of all archived facts.
-    pub(super) base: State,
+    pub(super) base: Box<State>,
 }
 
 fn bare(facts: &[StoredFact]) -> impl Iterator<Item = &Fact> {
@@ -60,7 +60,7 @@ impl Store {
             && let Some(count) = self.put_archive(item, count, new + rest).await?
         {
             let (gone, _) = item.facts.split_at(count);
-            let base = resume(moved.base, bare(gone), &Default::default());
+            let base = Box::new(resume(*moved.base, bare(gone), &Default::default()));
             let kept = Kept::after(item.kept.as_ref(), gone, &base).map_err(unreadable)?;
             moved = Moved { count, kept: Some(kept), rewrites: true, base };
         } else if let Some(kept) = item.kept.as_ref().filter(|kept| kept.state().is_none()) {
@@ -171,14 +171,19 @@ impl Store {
     pub(super) async fn complete(&self, mut item: OrderItem) -> Result<OrderItem, StoreError> {
         let Some(kept) = &item.kept else { return Ok(item) };
         if let Some(state) = kept.state() {
-            item.base = state;
+            item.base = Box::new(state);
             return Ok(item);
         }
+        // Seldom needed: its space is not part of every load's.
+        Box::pin(self.fold_archives(item)).await
+    }
+
+    async fn fold_archives(&self, mut item: OrderItem) -> Result<OrderItem, StoreError> {
         let archived = self.archived(&item).await?;
         if let Some(at) = broken_at(item.kept.as_ref(), &archived, &item.facts) {
             return Err(item.unreadable(&format!("fact {} was changed after it was stored", at + 1)));
         }
-        item.base = fold(bare(&archived), &Default::default());
+        item.base = Box::new(fold(bare(&archived), &Default::default()));
         Ok(item)
     }
 }

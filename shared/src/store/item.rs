@@ -23,7 +23,7 @@ pub struct OrderItem {
     /// What is kept of archived ones.
     pub kept: Option<Kept>,
     /// The fold of archived facts.
-    pub base: State,
+    pub base: Box<State>,
     /// Claims by effect.
     pub claims: BTreeMap<String, Claim>,
     /// Claims that only a newer build can read, as they are stored.
@@ -88,7 +88,7 @@ impl OrderItem {
             rev: 0,
             facts: Vec::new(),
             kept: None,
-            base: State::default(),
+            base: Box::default(),
             claims: BTreeMap::new(),
             unread: BTreeMap::new(),
             due_at: None,
@@ -100,7 +100,7 @@ impl OrderItem {
 
     /// The fold of all its facts with its claims.
     pub fn state(&self) -> State {
-        let mut state = resume(self.base.clone(), self.facts.iter().map(|f| &f.fact), &self.claims);
+        let mut state = resume(State::clone(&self.base), self.facts.iter().map(|f| &f.fact), &self.claims);
         state.unread.extend(self.unread.keys().map(|effect| format!("claim {effect}")));
         state
     }

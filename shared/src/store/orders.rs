@@ -52,7 +52,7 @@ impl Store {
     pub async fn commit(&self, item: &OrderItem, change: Change) -> Result<Committed, StoreError> {
         let claims = item.claims_text(&change.claims)?;
         let summary = serde_json::to_string(&change.summary).unwrap_or_else(|_| "{}".into());
-        let moved = self.archive(item, &change, claims.len() + summary.len()).await?;
+        let moved = Box::pin(self.archive(item, &change, claims.len() + summary.len())).await?;
         let mut set =
             vec!["rev = :next", "#token = :token", "claims = :claims", "summary = :summary", "#date = :date"];
         let mut remove = Vec::new();
