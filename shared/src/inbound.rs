@@ -186,6 +186,11 @@ fn parked(queue: Queue, source: &str, event: Option<String>, bytes: &[u8], reaso
     Reading::Parked { queue, body }
 }
 
+/// Whether a body could be a JSON object. A list is none, though serde reads one as the fields in their order.
+fn may_be_object(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"{")
+}
+
 /// An id of Stripe's making, or one like it.
 fn is_id(text: &str) -> bool {
     (1..=255).contains(&text.len())

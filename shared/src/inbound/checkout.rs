@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Reading, parked, sha256_hex};
+use super::{Reading, may_be_object, parked, sha256_hex};
 use crate::config::CheckoutSource;
 use crate::queue::{Body, Queue};
 
@@ -19,6 +19,9 @@ struct Notice {
 /// Reads a verified body. `delivery` is its `webhook-id`.
 pub fn read(source: &CheckoutSource, delivery: &str, bytes: &[u8]) -> Reading {
     let park = |reason: &str| parked(Queue::Orders, &source.name, Some(delivery.to_owned()), bytes, reason);
+    if !may_be_object(bytes) {
+        return park("no JSON object");
+    }
     let notice: Notice = match serde_json::from_slice(bytes) {
         Ok(notice) => notice,
         Err(error) if error.is_data() => return park("no notice: type is missing or no string"),
@@ -79,6 +82,16 @@ mod tests {
 
     fn read_text(text: &str) -> Reading {
         read(&source(), "msg_1", text.as_bytes())
+    }
+
+    #[test]
+    fn a_list_is_no_notice() {
+        let Reading::Parked { body: Body::Parked { reason, .. }, .. } =
+            read_text(r#"["order.updated", {"id": "1"}]"#)
+        else {
+            panic!()
+        };
+        assert_eq!(reason, "no JSON object");
     }
 
     #[test]

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Reading, Refusal, SIGNATURE_BYTES_MAX, SIGNATURES_MAX, WebhookSecret, any_matches, is_id, parked,
-    parse_time, sha256_hex, within_tolerance,
+    Reading, Refusal, SIGNATURE_BYTES_MAX, SIGNATURES_MAX, WebhookSecret, any_matches, is_id, may_be_object,
+    parked, parse_time, sha256_hex, within_tolerance,
 };
 use crate::config::StripeSource;
 use crate::domain::time::UnixTime;
@@ -148,6 +148,9 @@ pub fn read(source: &StripeSource, bytes: &[u8]) -> Reading {
         let event = event.filter(|id| is_id(id));
         parked(Queue::Payments, &source.name, event, bytes, reason)
     };
+    if !may_be_object(bytes) {
+        return park(None, "no JSON object");
+    }
     let envelope: Envelope = match serde_json::from_slice(bytes) {
         Ok(envelope) => envelope,
         Err(error) if error.is_data() => {

@@ -22,7 +22,7 @@ pub(super) const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
 /// Stripe's integer as ISO minor units, at least 0. What ISO cannot express is cut, never taken for nothing.
 fn iso(amount: i64, currency: Currency) -> i64 {
     let minor = Money::from_stripe(amount, currency).map_or_else(
-        |_| amount / 10_i64.pow(currency.stripe_exponent() - currency.iso_exponent()),
+        |_| amount / 10_i64.pow(currency.stripe_exponent().saturating_sub(currency.iso_exponent())),
         |m| m.minor,
     );
     minor.clamp(0, AMOUNT_MAX)
@@ -270,5 +270,18 @@ impl State {
     /// Whether a refund at Stripe names this request, whatever became of it.
     pub fn refund_exists(&self, id: &str) -> bool {
         self.refunds.values().any(|r| r.request.as_deref() == Some(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_that_no_currency_has_counts_as_the_largest_and_never_overflows() {
+        for currency in Currency::all() {
+            assert_eq!(iso(i64::MAX, currency), AMOUNT_MAX, "{currency}");
+            assert_eq!(iso(i64::MIN, currency), 0, "{currency}");
+        }
     }
 }
