@@ -7,6 +7,8 @@
 pub mod check;
 pub mod cut;
 pub mod interleave;
+pub mod recorded;
+pub mod report;
 pub mod scenario;
 pub mod sweep;
 pub mod teeth;

@@ -5,9 +5,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use sim::cut::Cut;
-use sim::interleave::{Effort, explore, pairs};
+use sim::interleave::{Effort, pairs};
+use sim::report::{Depth, explore_all, report};
 use sim::scenario;
 use sim::sweep::{Plan, Run, sweep};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(about = "Tells orders' stories with every I/O cut in every way")]
@@ -56,6 +60,27 @@ enum Command {
         #[arg(long, default_value_t = usize::MAX)]
         most: usize,
     },
+    /// Sweeps, interleaves and plants bugs, and prints one report in Markdown.
+    Report {
+        /// Of the faults of one delivery, one in so many.
+        #[arg(long, default_value_t = 1)]
+        one_in: u64,
+        /// Of the other lengths, one in so many.
+        #[arg(long, default_value_t = 1)]
+        others_one_in: u64,
+        /// Most schedules of one meeting.
+        #[arg(long, default_value_t = usize::MAX)]
+        schedules: usize,
+        /// Random schedules of each, beyond.
+        #[arg(long, default_value_t = 100)]
+        random: usize,
+        /// Runs of each length of fault until a planted bug counts as alive.
+        #[arg(long, default_value_t = 400)]
+        most: usize,
+        /// Seed of all samples.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Runs the deliveries of each meeting in every order.
     Interleave {
         /// Only meetings whose name contains this.
@@ -90,6 +115,13 @@ fn main() -> ExitCode {
             sweep_some(&only, plan, threads.unwrap_or_else(cores))
         }
         Command::Teeth { only, most } => teeth(&only, most),
+        Command::Report { one_in, others_one_in, schedules, random, most, seed } => {
+            let effort = Effort { most: schedules, random, seed };
+            let plan = Plan { seed, one_in, others_one_in };
+            let (text, good) = report(Depth { plan, effort, most, threads: cores() });
+            say(&text);
+            if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
         Command::Interleave { only, most, random, seed } => interleave(&only, Effort { most, random, seed }),
     }
 }
@@ -107,22 +139,20 @@ fn teeth(only: &str, most: usize) -> ExitCode {
 }
 
 fn interleave(only: &str, effort: Effort) -> ExitCode {
+    let meetings: Vec<_> = pairs::all().into_iter().filter(|m| m.name.contains(only)).collect();
     let mut good = true;
-    for meeting in pairs::all().into_iter().filter(|m| m.name.contains(only)) {
-        let began = std::time::Instant::now();
-        let found = explore(&meeting, effort);
+    for found in explore_all(&meetings, effort, cores()) {
         good &= found.bad.is_empty();
         let bound = found.bound.map_or("none".to_owned(), |b| b.to_string());
         let all = if found.all { "all" } else { "some" };
         say(&format!(
-            "{:<20} calls {:?}, possible {}, bound {bound}, run {} ({all}), random {}, bad {}, {:?}",
+            "{:<20} calls {:?}, possible {}, bound {bound}, run {} ({all}), random {}, bad {}",
             found.name,
             found.calls,
             found.possible,
             found.run,
             found.random,
             found.bad.len(),
-            began.elapsed()
         ));
         for (schedule, violations) in found.bad.iter().take(5) {
             say(&format!("    {schedule}"));

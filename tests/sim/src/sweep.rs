@@ -14,6 +14,7 @@ use shared::domain::time::Seconds;
 
 use crate::check::violations;
 use crate::cut::{Cut, Length, Mode, Seen};
+use crate::recorded::{reached, timelines};
 use crate::scenario::Scenario;
 use crate::world::World;
 
@@ -43,6 +44,8 @@ pub struct Outcome {
     pub busiest_hour: usize,
     /// What was recorded of each order, line by line.
     pub timelines: Vec<String>,
+    /// Rare states that the run came through, by name.
+    pub reached: BTreeSet<String>,
 }
 
 /// Rounds after the story in which everything must come to hold; the first are short.
@@ -104,6 +107,7 @@ impl Run {
             settled_after,
             busiest_hour,
             timelines: timelines(&world).await,
+            reached: reached(&world).await,
         }
     }
 
@@ -112,22 +116,6 @@ impl Run {
         let cut = self.cut.map(|c| format!(" --cut {c}")).unwrap_or_default();
         format!("cargo run -p sim --release -- replay {}{cut}", self.scenario.name)
     }
-}
-
-async fn timelines(world: &World) -> Vec<String> {
-    let mut lines = Vec::new();
-    for must in world.musts() {
-        let key = world.key_in(must.shop, &must.order);
-        lines.push(format!("{key}"));
-        let store = world.operator().store;
-        if let Ok(item) = store.load(&key).await
-            && let Ok(facts) = store.history(&item).await
-        {
-            let told = shared::domain::explain::timeline(&facts);
-            lines.extend(told.iter().map(|l| format!("  {} {} {} ({})", l.at, l.function, l.what, l.why)));
-        }
-    }
-    lines
 }
 
 /// The most calls between two moments at most an hour apart.
@@ -231,6 +219,8 @@ pub struct Swept {
     pub slowest: (i64, String),
     /// The busiest simulated hour, with the run.
     pub busiest: (usize, String),
+    /// In how many runs each rare state was reached, those without a fault among them.
+    pub reached: BTreeMap<String, usize>,
     /// Command and violations of each bad run.
     pub bad: Vec<(String, Vec<String>)>,
 }
@@ -244,30 +234,38 @@ pub fn sweep(scenarios: &[Scenario], plan: Plan, threads: usize) -> Swept {
         swept.ios += points(&outcome).len();
         let chosen = cuts(&outcome).into_iter().filter(|c| plan.takes(run.scenario.name, *c));
         todo.extend(chosen.map(|cut| Run { cut: Some(cut), ..run }));
+        swept.count_reached(&outcome);
         if !outcome.violations.is_empty() {
             swept.bad.push((run.command(), outcome.violations));
         }
     }
-    for (run, outcome) in tell_all(&todo, threads) {
-        swept.note(&run, outcome);
-    }
+    // A wide sweep is tens of thousands of runs: what is not needed of one is gone before the next.
+    let swept = Mutex::new(swept);
+    tell_each(&todo, threads, |_, run, outcome| {
+        swept.lock().unwrap_or_else(PoisonError::into_inner).note(run, outcome);
+    });
+    let mut swept = swept.into_inner().unwrap_or_else(PoisonError::into_inner);
+    swept.bad.sort();
     swept
 }
 
 impl Swept {
+    fn count_reached(&mut self, outcome: &Outcome) {
+        for name in &outcome.reached {
+            *self.reached.entry(name.clone()).or_default() += 1;
+        }
+    }
+
     fn note(&mut self, run: &Run, outcome: Outcome) {
         let Some(cut) = run.cut else { return };
+        self.count_reached(&outcome);
         self.runs += 1;
         self.struck += usize::from(outcome.strikes > 0);
         *self.by_mode.entry(cut.mode).or_default() += 1;
         *self.by_length.entry(cut.length).or_default() += 1;
         let name = format!("{} --cut {cut}", run.scenario.name);
-        if outcome.settled_after > self.slowest.0 {
-            self.slowest = (outcome.settled_after, name.clone());
-        }
-        if outcome.busiest_hour > self.busiest.0 {
-            self.busiest = (outcome.busiest_hour, name);
-        }
+        self.slowest = self.slowest.clone().max((outcome.settled_after, name.clone()));
+        self.busiest = self.busiest.clone().max((outcome.busiest_hour, name));
         if outcome.strikes == 0 {
             self.bad.push((
                 run.command(),
@@ -280,21 +278,27 @@ impl Swept {
     }
 }
 
-/// Tells every run, side by side; the outcomes in the order of the runs.
-pub fn tell_all(runs: &[Run], threads: usize) -> Vec<(Run, Outcome)> {
+/// Tells every run, side by side, and gives each outcome away.
+pub fn tell_each(runs: &[Run], threads: usize, take: impl Fn(usize, &Run, Outcome) + Sync) {
     let next = AtomicUsize::new(0);
-    let done: Mutex<BTreeMap<usize, Outcome>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     let Some(run) = runs.get(i) else { return };
-                    let outcome = run.tell();
-                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(i, outcome);
+                    take(i, run, run.tell());
                 }
             });
         }
+    });
+}
+
+/// Tells every run, side by side; the outcomes in the order of the runs.
+pub fn tell_all(runs: &[Run], threads: usize) -> Vec<(Run, Outcome)> {
+    let done: Mutex<BTreeMap<usize, Outcome>> = Mutex::default();
+    tell_each(runs, threads, |i, _, outcome| {
+        done.lock().unwrap_or_else(PoisonError::into_inner).insert(i, outcome);
     });
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     runs.iter().enumerate().map(|(i, run)| (*run, done.remove(&i).unwrap_or_default())).collect()

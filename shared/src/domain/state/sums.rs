@@ -135,9 +135,11 @@ impl State {
     /// What is to be taken by `now` in all: the deposit first, the total from the balance date.
     pub fn target(&self, now: UnixTime) -> i64 {
         let Some(order) = &self.order else { return 0 };
+        // What was taken counts up to the largest amount; what is to be taken must not lie beyond it.
+        let total = order.total.min(AMOUNT_MAX);
         match (order.deposit, order.balance_due_at) {
-            (Some(deposit), Some(due)) if now < due => deposit.clamp(0, order.total.max(0)),
-            _ => order.total,
+            (Some(deposit), Some(due)) if now < due => deposit.clamp(0, total.max(0)),
+            _ => total,
         }
     }
 

@@ -231,3 +231,9 @@ fn an_edit_anywhere_before_the_end_breaks_the_chain() {
         assert_eq!(chain_break(&dropped, ""), Some(i));
     }
 }
+
+#[test]
+fn what_was_taken_past_any_amount_is_not_taken_again() {
+    let story = Story::of(order(i64::MAX)).with_session(1).paid(1, i64::MAX);
+    assert_eq!(story.state().due(story.now), 0);
+}
