@@ -7,6 +7,7 @@
 pub mod check;
 pub mod cut;
 pub mod interleave;
+pub mod owner;
 pub mod recorded;
 pub mod report;
 pub mod scenario;

@@ -11,6 +11,7 @@ use shared::planted::{Bug, plant};
 
 use crate::cut::{Cut, Length};
 use crate::interleave::{Effort, explore, pairs};
+use crate::owner::stopped_worker;
 use crate::scenario;
 use crate::sweep::{Outcome, Run, cuts, tell_all};
 
@@ -84,6 +85,12 @@ pub fn bite(bug: Bug, clean: &[(Run, Outcome)], threads: usize, most: usize) -> 
     let told = AtomicUsize::new(0);
     let plain: Vec<Run> = clean.iter().map(|(run, _)| *run).collect();
     let mut by = first_bad(bug, &plain, threads, &told);
+    if by.is_none() {
+        plant(Some(bug));
+        let first = stopped_worker().into_iter().next();
+        plant(None);
+        by = first.map(|violation| ("a worker that was stopped in mid call".to_owned(), violation));
+    }
     if by.is_none() {
         by = meetings(bug, threads, &told);
     }

@@ -55,3 +55,8 @@ fn a_sample_of_interleavings_does_no_harm() {
         assert!(explored.calls.iter().filter(|n| **n > 0).count() > 1, "{}: nobody meets", meeting.name);
     }
 }
+
+#[test]
+fn what_a_stopped_worker_brings_back_ends_nobody_elses_claim() {
+    assert_eq!(sim::owner::stopped_worker(), Vec::<String>::new());
+}

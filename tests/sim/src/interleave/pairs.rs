@@ -42,14 +42,14 @@ pub fn named(name: &str) -> Option<Meeting> {
 }
 
 /// Brings webhooks into the queues and works nothing.
-async fn tell(world: &World) {
+pub(crate) async fn tell(world: &World) {
     let http = world.stack.http.clone();
     world.stack.shop.deliver_due(http.as_ref()).await;
     world.stack.sim.deliver_due(http.as_ref()).await;
 }
 
 /// Takes what a queue holds.
-fn take(world: &World, queue: Queue) -> Vec<String> {
+pub(crate) fn take(world: &World, queue: Queue) -> Vec<String> {
     let name = format!("{}-{}", world.stack.config.stack, queue.name());
     world.stack.aws.light_queues().map(|q| q.drain(&name)).unwrap_or_default()
 }
