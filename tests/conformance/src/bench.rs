@@ -23,6 +23,8 @@ use crate::check::{Service, Trouble};
 pub enum Double {
     /// What the local stack embeds.
     Embedded,
+    /// The queues of the simulation, in the embedded ones' place.
+    Light,
     /// Amazon's DynamoDB Local.
     DynamodbLocal,
     /// ElasticMQ.
@@ -35,12 +37,19 @@ pub enum Double {
 
 impl Double {
     /// The doubles of AWS, in the order of the tables.
-    pub const AWS: [Self; 4] = [Self::Embedded, Self::DynamodbLocal, Self::Elasticmq, Self::Ministack];
+    pub const AWS: [Self; 5] =
+        [Self::Embedded, Self::Light, Self::DynamodbLocal, Self::Elasticmq, Self::Ministack];
+
+    /// Whether it runs in this process, on its clock.
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Embedded | Self::Light)
+    }
 
     /// Its name in lists.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
+            Self::Light => "light",
             Self::DynamodbLocal => "DynamoDB Local",
             Self::Elasticmq => "ElasticMQ",
             Self::Ministack => "ministack",
@@ -53,7 +62,7 @@ impl Double {
         match self {
             Self::Embedded | Self::Ministack => !matches!(service, Service::Stripe),
             Self::DynamodbLocal => matches!(service, Service::DynamoDb),
-            Self::Elasticmq => matches!(service, Service::Sqs),
+            Self::Light | Self::Elasticmq => matches!(service, Service::Sqs),
             Self::Simulator => matches!(service, Service::Stripe),
         }
     }
@@ -96,6 +105,12 @@ impl Bench {
     pub async fn embedded() -> Result<Self, Trouble> {
         let aws = EmbeddedAws::new(Clock::tokio_from(START)).map_err(Trouble::new)?;
         Self::over(Double::Embedded, aws.clock().clone(), Reach::Embedded(aws)).await
+    }
+
+    /// The embedded services with the simulation's queues.
+    pub async fn light() -> Result<Self, Trouble> {
+        let aws = EmbeddedAws::with_light_queues(Clock::tokio_from(START)).map_err(Trouble::new)?;
+        Self::over(Double::Light, aws.clock().clone(), Reach::Embedded(aws)).await
     }
 
     /// A foreign double at an address; its time is the wall clock.

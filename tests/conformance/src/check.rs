@@ -152,7 +152,7 @@ pub(crate) fn row<B>(double: Double, service: Service, check: &Check<B>, seen: S
 /// Runs the checks of a service against one double; rows in the checks' order. Under virtual time one after the
 /// other: there waiting costs nothing.
 pub async fn run(bench: &Bench, service: Service, checks: &[Check]) -> Vec<Row> {
-    let at_once = if bench.double == Double::Embedded { 1 } else { AT_ONCE };
+    let at_once = if bench.double.is_ours() { 1 } else { AT_ONCE };
     let ask = async |(place, check): (usize, &Check)| {
         (place, row(bench.double, service, check, (check.run)(bench).await))
     };

@@ -38,6 +38,7 @@ fn ask(args: &Args) -> Result<Vec<Row>, Trouble> {
     let virtual_time = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let mut rows = virtual_time.map_err(Trouble::new)?.block_on(async {
         let mut rows = conformance::run(&Bench::embedded().await?).await;
+        rows.extend(conformance::run(&Bench::light().await?).await);
         rows.extend(conformance::run_stripe().await);
         Ok::<_, Trouble>(rows)
     })?;

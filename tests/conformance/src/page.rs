@@ -12,8 +12,8 @@ const HEAD: &str = "\
 
 Tests, the demo and `cargo run -- serve` run over doubles: embedded emulators and small doubles of AWS, and a simulator of Stripe. This page says
 where each is not like the thing it stands for, and what that could hide. `scripts/conformance` writes it: one script of checks
-(`tests/conformance`) runs over the real SDK against the embedded doubles and against software that is not ours, Amazon's DynamoDB
-Local, ElasticMQ and ministack, and notes what each did. A difference that is not in `tests/conformance/differences.toml`, or that is there
+(`tests/conformance`) runs over the real SDK against the embedded doubles (*light*: the queues of `tests/sim`) and against software that is
+not ours, Amazon's DynamoDB Local, ElasticMQ and ministack, and notes what each did. A difference that is not in `tests/conformance/differences.toml`, or that is there
 and no longer seen, fails the run. Do not edit this page.
 
 `same` means: as the service documents it. The right column names the document; *unverified* in it means that no document at hand says so in
