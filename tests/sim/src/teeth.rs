@@ -92,7 +92,7 @@ pub fn bite(bug: Bug, clean: &[(Run, Outcome)], threads: usize, most: usize) -> 
         by = first.map(|violation| ("a worker that was stopped in mid call".to_owned(), violation));
     }
     if by.is_none() {
-        by = meetings(bug, threads, &told);
+        by = meetings(bug, threads, 12, &told);
     }
     for length in [Length::Delivery, Length::UntilDead, Length::Once, Length::Outage] {
         if by.is_some() {
@@ -106,6 +106,9 @@ pub fn bite(bug: Bug, clean: &[(Run, Outcome)], threads: usize, most: usize) -> 
         scatter(&mut runs);
         runs.truncate(most);
         by = first_bad(bug, &runs, threads, &told);
+    }
+    if by.is_none() {
+        by = meetings(bug, threads, most.min(400), &told);
     }
     Bitten { bug, by, runs: told.into_inner() }
 }
@@ -123,7 +126,7 @@ fn scatter(runs: &mut [Run]) {
     }
 }
 
-fn meetings(bug: Bug, threads: usize, told: &AtomicUsize) -> Option<(String, String)> {
+fn meetings(bug: Bug, threads: usize, each: usize, told: &AtomicUsize) -> Option<(String, String)> {
     let all = pairs::all();
     let (next, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let found: Mutex<Option<(String, String)>> = Mutex::default();
@@ -133,7 +136,7 @@ fn meetings(bug: Bug, threads: usize, told: &AtomicUsize) -> Option<(String, Str
                 while !over.load(Ordering::Relaxed) {
                     let Some(meeting) = all.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
                     plant(Some(bug));
-                    let met = explore(meeting, Effort { most: 12, random: 12, seed: 1 });
+                    let met = explore(meeting, Effort { most: each, random: each, seed: 1 });
                     plant(None);
                     told.fetch_add(met.run + met.random, Ordering::Relaxed);
                     if let Some((schedule, violations)) = met.bad.into_iter().next() {
