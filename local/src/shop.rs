@@ -212,6 +212,11 @@ impl Shop {
         *self.0.timeline.write().unwrap_or_else(PoisonError::into_inner) = Some(timeline);
     }
 
+    /// Shows none any more.
+    pub fn forget_timeline(&self) {
+        *self.0.timeline.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Changes what goes wrong.
     pub fn set(&self, change: impl FnOnce(&mut Knobs)) {
         change(&mut self.lock().knobs);

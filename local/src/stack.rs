@@ -8,6 +8,8 @@ pub mod gateway;
 pub mod local_secrets;
 mod patience;
 pub mod seam;
+#[cfg(test)]
+mod tests;
 mod wiring;
 
 use std::sync::{Arc, OnceLock};
@@ -146,6 +148,17 @@ pub struct Stack {
     mode: ClockMode,
     /// Kept between runs, as a warm function is.
     sweeper: OnceLock<sweeper::Deps>,
+    gateway: Gateway,
+}
+
+impl Drop for Stack {
+    /// The parts know each other in circles: a function's HTTP leads to the gateway, which leads to functions. Cut, or a
+    /// process that starts thousands of stacks keeps them all.
+    fn drop(&mut self) {
+        self.gateway.close();
+        self.shop.forget_timeline();
+        self.aws.set_faults(Arc::new(crate::aws::NoFaults));
+    }
 }
 
 impl Stack {
@@ -213,14 +226,15 @@ impl Stack {
             tokens,
             mode,
             sweeper: OnceLock::new(),
+            gateway,
         };
         stack.register();
         if options.sabotage == Some(Sabotage::DropWriteBacks) {
             stack.pump.register(Queue::OrderUpdates, handler(|_, _| Box::pin(async { Vec::new() })));
         }
-        gateway.open(stack.receiver(), payment_page::Deps::new(stack.engine(Function::PaymentPage)));
+        stack.gateway.open(stack.receiver(), payment_page::Deps::new(stack.engine(Function::PaymentPage)));
         stack.show_timelines();
-        listeners.serve(&stack, &gateway);
+        listeners.serve(&stack, &stack.gateway);
         Ok(stack)
     }
 

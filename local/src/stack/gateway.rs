@@ -1,6 +1,6 @@
 //! API Gateway's part: a request becomes the event that the functions get, their reply becomes the answer.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,17 +15,26 @@ const TIMEOUT: Duration = Duration::from_secs(29);
 
 /// Routes as in the template.
 #[derive(Clone, Default)]
-pub struct Gateway(Arc<OnceLock<(webhook_receiver::Deps, payment_page::Deps)>>);
+pub struct Gateway(Arc<RwLock<Option<Functions>>>);
+
+type Functions = Arc<(webhook_receiver::Deps, payment_page::Deps)>;
 
 impl Gateway {
-    /// Joins the functions, once.
+    /// Joins the functions.
     pub(super) fn open(&self, receiver: webhook_receiver::Deps, page: payment_page::Deps) {
-        let _ = self.0.set((receiver, page));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new((receiver, page)));
+    }
+
+    /// Lets them go.
+    pub(super) fn close(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Answers one request.
     pub async fn handle(&self, request: HttpRequest) -> HttpResponse {
-        let Some((receiver, page)) = self.0.get() else { return answer(&HttpReply::status(503)) };
+        let functions = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(functions) = functions else { return answer(&HttpReply::status(503)) };
+        let (receiver, page) = functions.as_ref();
         let (parts, body) = request.into_parts();
         let mut headers: Vec<(String, String)> = parts
             .headers
