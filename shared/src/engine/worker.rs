@@ -122,10 +122,12 @@ async fn order_of(
             Ok(Some((key, event.map(|id| delivery_of(&hint.source, id, Some(&hint.object_id))))))
         }
         Routed::Foreign => {
+            engine.metrics.count("Foreign", &[("Source", &hint.source)]);
             event!(info, "not ours", event.id = Id(&hint.event), object.id = Id(&hint.object_id));
             Ok(None)
         }
         Routed::Unowned => {
+            engine.metrics.count("Unowned", &[("Source", &hint.source)]);
             let parked = Parked {
                 id: hint.object_id,
                 source: hint.source,
