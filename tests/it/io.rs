@@ -150,10 +150,9 @@ async fn repetitions(book: &mut Book, id: &str) {
         assert_eq!(reads == 0, title.ends_with("repeated"), "a known event costs no read: {calls:?}");
     }
     let first = known.iter().find_map(|hint| hint.strip_prefix("shop/")?.strip_suffix("/1")).unwrap();
-    for (title, msg) in [
-        ("notice of the shop, repeated", first),
-        ("notice of the shop that brings nothing new", "msg_again"),
-    ] {
+    for (title, msg) in
+        [("notice of the shop, repeated", first), ("notice of the shop that brings nothing new", "msg_again")]
+    {
         let meter = book.meter();
         let body = format!(r#"{{"type":"order.created","data":{{"id":"{id}","version":1}}}}"#);
         assert!(notice(&book.stack, local_secrets::shop_webhook(), msg, &body).await < 300);

@@ -1,9 +1,17 @@
 //! Money that goes back: once per wish, told as it stands, reopened when the bank sends it back.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use local::aws::io::HttpEffect;
+use local::aws::{Call, Faults};
 use local::stack::Stack;
 use local::stripe::FaultMode;
 use shared::domain::time::Seconds;
 use shared::domain::view::{PaymentStatus as S, RefundLine};
+use shared::outbound::http::{HttpResponse, SendError};
 
 use super::kit::*;
 use crate::stories::{euros, paid, place, repeat_stripe};
@@ -63,6 +71,44 @@ async fn a_refund_that_the_bank_sends_back_reopens_the_order_and_a_person_is_tol
     pass(&stack, Seconds::hours(3)).await;
     assert_eq!(refunds_asked_at_stripe(&stack), 1);
     assert_eq!(stack.shop.order(&id).unwrap().payment.unwrap().amount_due, 0);
+}
+
+/// Stripe shows as canceled what failed: the simulator's refunds only fail.
+struct Canceled;
+
+impl Faults for Canceled {
+    fn around_http<'a>(
+        &'a self,
+        call: Call<'a>,
+        _timeout: Duration,
+        effect: HttpEffect,
+    ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, SendError>> + Send + 'a>> {
+        let shows = call.label.service == "stripe" && call.path.starts_with("/v1/refunds");
+        Box::pin(async move {
+            let mut answer = effect.await?;
+            if shows {
+                let text = String::from_utf8_lossy(answer.body());
+                let text = text.replace("\"failed\"", "\"canceled\"");
+                *answer.body_mut() = Bytes::from(text);
+            }
+            Ok(answer)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refund_that_is_canceled_reopens_the_order_as_a_failed_one_does() {
+    let stack = start().await;
+    let id = paid(&stack, euros(5_000, Some("dora"))).await;
+    ask(&stack, &id, None);
+    stack.settle().await.unwrap();
+    stack.aws.set_faults(Arc::new(Canceled));
+    let refund = stack.sim.ledger().refunds.last().unwrap().id.clone();
+    stack.sim.fail_refund(&refund);
+    stack.settle().await.unwrap();
+    assert_eq!(lines(&stack, &id)[0].status, "canceled");
+    ends(&stack, &id, S::Paid, 5_000, 0, "canceled");
+    assert_eq!(cases(&stack), ["refund_failed"]);
 }
 
 #[tokio::test(start_paused = true)]
