@@ -4,7 +4,7 @@
 
 mod planted;
 mod rules;
-mod tree;
+pub(crate) mod tree;
 
 use std::collections::BTreeSet;
 

@@ -164,7 +164,7 @@ async fn payment_recorder_records_what_stripe_shows() {
     hand(&stack, "payment-recorder/stripe-hint", &[("pi_3Demo0001", &intent)]).await;
     let state = state(&stack, "1001").await;
     assert_eq!(state.captured(), 4_200);
-    assert!(state.knows("stripe/evt_3Demo0001"));
+    assert!(state.knows(&format!("stripe/evt_3Demo0001/{intent}")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,8 @@ mod architecture;
 #[cfg(test)]
 mod archive;
 #[cfg(test)]
+mod catalogue;
+#[cfg(test)]
 mod checkout_example;
 #[cfg(test)]
 mod demo;

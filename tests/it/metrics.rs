@@ -16,11 +16,14 @@ use shared::telemetry::Metrics;
 use super::stories::*;
 
 /// The metrics of the six workers.
-type Counted = BTreeMap<Function, Metrics>;
+pub(crate) type Counted = BTreeMap<Function, Metrics>;
+
+async fn watched() -> (Stack, Counted) {
+    watch(start().await)
+}
 
 /// A stack whose workers' metrics can be read.
-async fn watched() -> (Stack, Counted) {
-    let mut stack = start().await;
+pub(crate) fn watch(mut stack: Stack) -> (Stack, Counted) {
     let mut counted = Counted::new();
     macro_rules! watch {
         ($queue:ident, $krate:ident) => {{

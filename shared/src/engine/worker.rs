@@ -73,7 +73,8 @@ async fn one<W: Worker>(engine: &Engine, worker: &W, delivery: Delivery) -> Resu
         Body::Order { source, order_id, version, event, .. } => {
             let made = OrderKey::new(&engine.config.stack, "checkout", &source, &order_id);
             let key = made.map_err(|e| EngineError::Config(e.to_string()))?;
-            (Cause::Changed(version), Meant::Order(key, Some(format!("{source}/{event}"))))
+            let about = version.map(|v| v.to_string());
+            (Cause::Changed(version), Meant::Order(key, Some(delivery_of(&source, &event, about.as_deref()))))
         }
         Body::Stripe(hint) => (Cause::Stripe(hint.clone()), Meant::Object(hint)),
         body @ (Body::Parked { .. } | Body::Notice { .. }) => return worker.apart(engine, body).await,
@@ -87,6 +88,15 @@ async fn one<W: Worker>(engine: &Engine, worker: &W, delivery: Delivery) -> Resu
     let trigger = Trigger { corr: message.corr, event, deadline };
     engine.run(&key, &trigger, &mut hand).await?;
     Ok(Disposition::Done)
+}
+
+/// The name under which a delivery is known once it was worked: its id, and what it is about. The same id about something
+/// else is another delivery, not a repetition, and is looked at.
+fn delivery_of(source: &str, event: &str, about: Option<&str>) -> String {
+    match about {
+        Some(about) => format!("{source}/{event}/{about}"),
+        None => format!("{source}/{event}"),
+    }
 }
 
 /// What a message names.
@@ -109,13 +119,15 @@ async fn order_of(
         Routed::Order(key) => {
             // A hint from a listing has no event.
             let event = Some(&hint.event).filter(|id| !id.is_empty());
-            Ok(Some((key, event.map(|id| format!("{}/{id}", hint.source)))))
+            Ok(Some((key, event.map(|id| delivery_of(&hint.source, id, Some(&hint.object_id))))))
         }
         Routed::Foreign => {
+            engine.metrics.count("Foreign", &[("Source", &hint.source)]);
             event!(info, "not ours", event.id = Id(&hint.event), object.id = Id(&hint.object_id));
             Ok(None)
         }
         Routed::Unowned => {
+            engine.metrics.count("Unowned", &[("Source", &hint.source)]);
             let parked = Parked {
                 id: hint.object_id,
                 source: hint.source,

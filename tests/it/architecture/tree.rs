@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Path from the root, with `/`, to text.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tree(BTreeMap<String, String>);
+pub(crate) struct Tree(BTreeMap<String, String>);
 
 /// Folders that hold what the rules are about.
 const PARTS: [&str; 8] = ["functions", "shared", "local", "cli", "tests", "events", "docs", "template.yaml"];
@@ -13,7 +13,7 @@ const KINDS: [&str; 5] = ["rs", "toml", "json", "yaml", "md"];
 
 impl Tree {
     /// What is on disk.
-    pub(super) fn of_the_repository() -> Result<Self, String> {
+    pub(crate) fn of_the_repository() -> Result<Self, String> {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         let mut tree = Self::default();
         for part in PARTS {
@@ -40,7 +40,7 @@ impl Tree {
     }
 
     /// Adds text to the end of a file, which need not exist yet.
-    pub(super) fn append(&mut self, path: &str, text: &str) {
+    pub(crate) fn append(&mut self, path: &str, text: &str) {
         let file = self.0.entry(path.to_owned()).or_default();
         // Before the tests, which end a file and are no code.
         let end = tests_begin(file);
@@ -48,12 +48,12 @@ impl Tree {
     }
 
     /// A file's text.
-    pub(super) fn text(&self, path: &str) -> Option<&str> {
+    pub(crate) fn text(&self, path: &str) -> Option<&str> {
         self.0.get(path).map(String::as_str)
     }
 
     /// Files below a folder with this ending.
-    pub(super) fn below<'a>(
+    pub(crate) fn below<'a>(
         &'a self,
         folder: &'a str,
         ending: &'a str,

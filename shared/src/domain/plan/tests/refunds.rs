@@ -175,13 +175,15 @@ fn a_refund_not_read_since_our_call_holds_everything_back() {
 
 #[test]
 fn a_refund_that_failed_is_never_repeated_by_itself() {
-    let story = paid(1000).order(asks(1000, &[("r1", Some(400))])).settled();
-    let story =
-        made(story, "shop:r1", "re_1", 400).see(refund("re_1", "ch_1", 400, "failed", Some("shop:r1")));
-    let story = story.settled();
-    check(&story, &[]);
-    assert_eq!(story.case("refund_failed:re_1"), Some(CaseKind::RefundFailed));
-    assert_eq!(story.state().view.unwrap().status, PaymentStatus::Paid);
+    for ended in ["failed", "canceled"] {
+        let story = paid(1000).order(asks(1000, &[("r1", Some(400))])).settled();
+        let story =
+            made(story, "shop:r1", "re_1", 400).see(refund("re_1", "ch_1", 400, ended, Some("shop:r1")));
+        let story = story.settled();
+        check(&story, &[]);
+        assert_eq!(story.case("refund_failed:re_1"), Some(CaseKind::RefundFailed), "{ended}");
+        assert_eq!(story.state().view.unwrap().status, PaymentStatus::Paid, "{ended}");
+    }
 }
 
 #[test]
