@@ -12,7 +12,7 @@ use shared::domain::plan::{Action, Do, Reason, plan};
 use shared::domain::state::State;
 use shared::engine::look::unless_missing;
 use shared::engine::route::Routed;
-use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger, seen};
+use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger};
 use shared::error::Disposition;
 use shared::lambda::Error;
 use shared::queue::{Body, StripeHint};
@@ -140,9 +140,7 @@ impl Hand for Recorder {
         {
             // Planned by what this very round saw: the order is read first, the claim comes in the next round.
             let seen = self.check(engine, trigger, key, state, intent).await?;
-            return Ok(Prepared::Facts(
-                seen.into_iter().filter(|(what, _)| seen::is_news(state, what)).collect(),
-            ));
+            return Ok(Prepared::Facts(seen.into_iter().filter(|(what, _)| state.is_news(what)).collect()));
         }
         Ok(engine.prepare_effect(key, effect, terms))
     }

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod effects;
+mod news;
 mod sums;
 
 use std::collections::{BTreeMap, BTreeSet};

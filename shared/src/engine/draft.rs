@@ -74,7 +74,7 @@ impl<'a> Draft<'a> {
 
     /// Adds an observation if it is news.
     pub fn see(&mut self, what: What, reason: Reason) {
-        if super::seen::is_news(&self.state, &what) {
+        if self.state.is_news(&what) {
             self.add(what, reason.name());
         }
     }

@@ -1,4 +1,4 @@
-//! Stripe's objects as observations: what is kept of each, and whether it is news.
+//! Stripe's objects as observations: what is kept of each.
 
 use serde_json::Value;
 
@@ -7,7 +7,6 @@ use crate::domain::fact::{
 };
 use crate::domain::money::{Currency, MoneyError};
 use crate::domain::policy::decline::Decline;
-use crate::domain::state::State;
 use crate::domain::time::UnixTime;
 use crate::outbound::stripe::calls::{TANDEM_ATTEMPT, TANDEM_REQUEST};
 use crate::outbound::stripe::error::ApiError;
@@ -163,47 +162,6 @@ pub fn of_answer(terms: &Terms, value: &Value) -> Vec<What> {
         Terms::Tell { .. } | Terms::Notice { .. } => None,
     };
     seen.and_then(Result::ok).unwrap_or_default()
-}
-
-/// Whether an observation says something that the state does not.
-pub fn is_news(state: &State, what: &What) -> bool {
-    fn differs<V: PartialEq>(known: Option<&V>, seen: &V, id: &str, state: &State) -> bool {
-        known != Some(seen) || state.stale.contains(id)
-    }
-    match what {
-        What::OrderSeen(seen) => match &state.order {
-            None => true,
-            Some(known) if !known.same_as(seen) => true,
-            Some(known) => seen.echo.as_ref().is_some_and(|echo| {
-                let settled = echo.version == state.told_version && state.view_version == state.told_version;
-                let expected = state.view.as_ref().is_some_and(|v| v.status.name() == echo.status);
-                settled && !expected && known.echo.as_ref() != Some(echo)
-            }),
-        },
-        What::PayToken { .. } => state.pay_token.is_none(),
-        What::CustomerLinked { customer } => state.customer.as_ref() != Some(customer),
-        What::MethodSeen { method, fingerprint } => {
-            state.method.as_ref() != Some(&(method.clone(), fingerprint.clone()))
-        }
-        What::SessionSeen(seen) => differs(state.sessions.get(&seen.id), seen, &seen.id, state),
-        What::IntentSeen(seen) => differs(state.intents.get(&seen.id), seen, &seen.id, state),
-        What::ChargeSeen(seen) => differs(state.charges.get(&seen.id), seen, &seen.id, state),
-        What::RefundSeen(seen) => differs(state.refunds.get(&seen.id), seen, &seen.id, state),
-        What::DisputeSeen(seen) => differs(state.disputes.get(&seen.id), seen, &seen.id, state),
-        What::RefundRequested { request, .. } => !state.requests.contains_key(request),
-        What::CaseOpened { case, .. } => !state.cases.contains_key(case),
-        What::CaseDecided { case, .. } | What::CaseLapsed { case } => state.case_open(case),
-        What::Outcome { .. }
-        | What::Claimed { .. }
-        | What::CardBudget { .. }
-        | What::RetryScheduled { .. }
-        | What::GaveUp { .. }
-        | What::BuyerAsked
-        | What::ViewTold { .. }
-        | What::TellFailed { .. }
-        | What::Noticed { .. }
-        | What::Unknown { .. } => true,
-    }
 }
 
 /// The object that a creation made, by its id.
