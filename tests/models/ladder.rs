@@ -10,11 +10,11 @@ use pure::domain::time::Seconds;
 use stateright::{Model, Property};
 
 use crate::Size;
-use crate::attempt::{START, order, policy, seen_once};
+use crate::attempt::{order, policy, seen_once};
 use crate::check::{Protocol, SETTLES};
 use crate::order::book::{Book, Item};
 use crate::order::stripe::{Fate, IntentStatus, Stripe, Word};
-use crate::order::{Bug, Machine, Rules, Step, World};
+use crate::order::{Bug, Machine, Rules, START, Step, World};
 
 /// The waits of the ladder: so many tries follow the first.
 const WAITS: [Seconds; 2] = [Seconds::days(1), Seconds::days(2)];

@@ -17,13 +17,18 @@ pub(crate) mod stripe;
 
 use pure::domain::fact::OrderView;
 use pure::domain::money::Currency;
-use pure::domain::plan::Do;
 use pure::domain::time::{Seconds, UnixTime};
 
 use self::book::{Book, Item};
 use self::hand::{Phase, Who, Worker};
 use self::stripe::{Fate, IntentStatus, Obj, SessionStatus, Stripe, Word};
 
+/// When every story begins.
+pub(crate) const START: UnixTime = UnixTime(1_700_000_000);
+/// No story lasts longer. Looks for their own sake are planned beyond it.
+const HORIZON: UnixTime = UnixTime(1_800_000_000);
+/// The models' clock goes by the hour: what is due within one is done at its end.
+const HOUR: Seconds = Seconds::hours(1);
 /// How long a claim is its owner's.
 const CLAIM_FOR: Seconds = Seconds(120);
 /// Work that was handed to others is hinted at by the sweeper after this.
@@ -97,7 +102,7 @@ pub(crate) struct Notes {
 }
 
 /// A request on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Request {
     pub(crate) claim: u16,
     pub(crate) key: u16,
@@ -118,6 +123,21 @@ pub(crate) struct World {
     pub(crate) webhooks: u8,
     pub(crate) faults: u8,
     pub(crate) notes: Notes,
+}
+
+impl World {
+    /// The same world with its workers and requests in order: which slot a worker has changes nothing.
+    fn tidied(mut self) -> Self {
+        let mut order: Vec<usize> = (0..self.workers.len()).collect();
+        order.sort_by(|a, b| self.workers[*b].cmp(&self.workers[*a]));
+        self.workers = order.iter().map(|slot| self.workers[*slot].clone()).collect();
+        for worker in self.wire.iter_mut().filter_map(|request| request.worker.as_mut()) {
+            let slot = order.iter().position(|slot| *slot == usize::from(*worker));
+            *worker = slot.and_then(|slot| u8::try_from(slot).ok()).unwrap_or(*worker);
+        }
+        self.wire.sort_unstable();
+        self
+    }
 }
 
 /// Whether anything may come between a step's two halves.
@@ -282,7 +302,8 @@ impl Machine {
             world.item.claims.iter().map(|id| (self.book.claim_of(*id).generation_at + KEY_TRUSTED).0);
         let sessions = world.stripe.sessions.iter().filter(|s| s.status == SessionStatus::Open);
         let moments = planned.into_iter().chain(trust).chain(sessions.map(|s| s.expires_at));
-        moments.filter(|at| *at > world.now).min()
+        let next = moments.filter(|at| *at > world.now && *at < HORIZON.0).min()?;
+        Some(START.0 + (next - START.0 + HOUR.0 - 1) / HOUR.0 * HOUR.0)
     }
 
     /// A look that the sweeper's hint would bring about now and that would change something.
@@ -323,7 +344,7 @@ impl Machine {
         let idle = world.workers.iter().all(Option::is_none) && world.item.claims.is_empty();
         let state = self.book.state(&world.item);
         let plan = self.book.plan(&world.item, UnixTime(world.now));
-        idle && plan.iter().all(|a| a.what == Do::LookAtOrder) && state.captured() == world.stripe.taken()
+        idle && plan.iter().all(|a| a.at >= HORIZON) && state.captured() == world.stripe.taken()
     }
 
     pub(crate) fn next(&self, last: &World, step: Step) -> Option<World> {
@@ -380,7 +401,7 @@ impl Machine {
                 world.stripe.sessions[usize::from(id)].status = SessionStatus::Expired;
             }
         }
-        Some(world)
+        Some(world.tidied())
     }
 
     /// The order as the shop shows it now.

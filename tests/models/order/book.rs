@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pure::domain::fact::{Fact, What};
+use pure::domain::fact::{EffectResult, Fact, What};
 use pure::domain::ids::Function;
 use pure::domain::plan::{Action, plan};
 use pure::domain::policy::Policy;
@@ -91,14 +91,14 @@ impl Book {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A fact. When something was seen decides nothing but when it is looked at for its own sake, which the models'
-    /// policy never does: such facts have no time, so that worlds that differ by it alone are one.
+    /// A fact. Only a decline and a rolled key are waited for by the time of their fact; the others have none here, so
+    /// that worlds that differ by it alone are one.
     pub(crate) fn fact(&self, at: UnixTime, why: &str, what: What) -> u16 {
-        let seen = matches!(
-            what,
-            What::OrderSeen(_) | What::SessionSeen(_) | What::IntentSeen(_) | What::ChargeSeen(_)
+        let waited = matches!(
+            &what,
+            What::Outcome { result: EffectResult::Refused { .. } | EffectResult::Rolled, .. }
         );
-        let at = if seen { UnixTime(0) } else { at };
+        let at = if waited { at } else { UnixTime(0) };
         self.pages().facts.number(Fact {
             id: String::new(),
             at,
@@ -110,6 +110,32 @@ impl Book {
             prev: String::new(),
             what,
         })
+    }
+
+    /// Adds facts. What was seen since the last claim or outcome counts by its last sight, in any order.
+    pub(super) fn extend(&self, facts: &mut Vec<u16>, new: Vec<u16>) {
+        for fact in new {
+            let Some(object) = self.seen(fact) else {
+                facts.push(fact);
+                continue;
+            };
+            let begin = facts.iter().rposition(|f| self.seen(*f).is_none()).map_or(0, |i| i + 1);
+            let mut run: BTreeMap<String, u16> =
+                facts.drain(begin..).filter_map(|f| self.seen(f).map(|object| (object, f))).collect();
+            run.insert(object, fact);
+            facts.extend(run.into_values());
+        }
+    }
+
+    /// The object that a fact is a sight of.
+    fn seen(&self, fact: u16) -> Option<String> {
+        match &self.fact_of(fact).what {
+            What::OrderSeen(_) => Some("order".into()),
+            What::SessionSeen(seen) => Some(seen.id.clone()),
+            What::IntentSeen(seen) => Some(seen.id.clone()),
+            What::ChargeSeen(seen) => Some(seen.id.clone()),
+            _ => None,
+        }
     }
 
     pub(crate) fn fact_of(&self, number: u16) -> Arc<Fact> {

@@ -21,7 +21,7 @@ use super::{Bug, CLAIM_FOR, GRACE, Machine, Request, World};
 const RECORD_ROUNDS_MAX: u32 = 8;
 
 /// A function of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Who {
     Creator,
     Page,
@@ -41,7 +41,7 @@ impl Who {
 }
 
 /// What came of a call, before it is recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Verdict {
     Done { object: Obj, seen: Vec<u16> },
     Refused { word: Option<Word>, seen: Vec<u16> },
@@ -50,7 +50,7 @@ pub(crate) enum Verdict {
 }
 
 /// Where an invocation stands.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Phase {
     Looks,
     Drafted { facts: Vec<u16>, claims: Vec<u16>, calls: Vec<u16> },
@@ -59,7 +59,7 @@ pub(crate) enum Phase {
 }
 
 /// One invocation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Worker {
     pub(crate) who: Who,
     hint: Option<Obj>,
@@ -395,7 +395,7 @@ impl Machine {
     }
 
     pub(super) fn put(&self, world: &mut World, facts: Vec<u16>, claims: Vec<u16>) {
-        world.item.facts.extend(facts);
+        self.book.extend(&mut world.item.facts, facts);
         world.item.claims = claims;
         self.redate(world);
         for worker in world.workers.iter_mut().flatten() {

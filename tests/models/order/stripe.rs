@@ -13,7 +13,7 @@ use super::{DECLINES, eur};
 const SHORTEST_SESSION: Seconds = Seconds::minutes(30);
 
 /// A class of decline, by one word of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Word {
     Soft,
     Never,
@@ -32,7 +32,7 @@ pub(crate) enum Fate {
 }
 
 /// An object's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Obj {
     Session(u8),
     Intent(u8),
