@@ -4,6 +4,7 @@
 
 mod aws;
 mod output;
+mod secrets;
 mod verbs;
 mod world;
 
@@ -32,6 +33,12 @@ enum Command {
         /// Write every request sent to Stripe into this file, one JSON object per line.
         #[arg(long, value_name = "FILE")]
         record: Option<PathBuf>,
+        /// Over this DynamoDB on loopback instead of the embedded one; it must be empty.
+        #[arg(long, value_name = "URL")]
+        dynamodb: Option<String>,
+        /// Over this SQS on loopback instead of the embedded one; it must be empty.
+        #[arg(long, value_name = "URL")]
+        sqs: Option<String>,
     },
     /// Keep the local stack up and print its addresses.
     Serve {
@@ -62,6 +69,14 @@ enum Command {
     /// Cases that are left to people.
     #[command(subcommand)]
     Case(CaseCommand),
+    /// Have an order looked at now: a hint to its owners, nothing is decided.
+    Wake {
+        /// The order's full key, or SHOP/ORDERID. One that nothing is known of is read and brought in.
+        order: String,
+    },
+    /// What was signed and could not be used.
+    #[command(subcommand)]
+    Parked(ParkedCommand),
     /// Ask for a refund of part or all of an order.
     Refund {
         /// The order's full key, or SHOP/ORDERID.
@@ -125,6 +140,25 @@ enum CaseCommand {
     Deny(Decide),
 }
 
+#[derive(Subcommand)]
+enum ParkedCommand {
+    /// What is parked, oldest first.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put one away that was dealt with.
+    Remove {
+        /// The source, as the list shows it.
+        source: String,
+        /// The id, as the list shows it.
+        id: String,
+        #[command(flatten)]
+        by: By,
+    },
+}
+
 #[derive(Args)]
 struct Decide {
     /// The order's full key, or SHOP/ORDERID.
@@ -173,9 +207,10 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let world = &cli.world;
-    match cli.command.unwrap_or(Command::Demo { record: None }) {
-        Command::Demo { record } => {
-            let good = local::demo::run(local::demo::Options { record, ..Default::default() }).await;
+    match cli.command.unwrap_or(Command::Demo { record: None, dynamodb: None, sqs: None }) {
+        Command::Demo { record, dynamodb, sqs } => {
+            let foreign = local::aws::Foreign::at(dynamodb.as_deref(), sqs.as_deref())?;
+            let good = local::demo::run(local::demo::Options { record, foreign, ..Default::default() }).await;
             return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Serve { json } => local::serve::run(json).await?,
@@ -194,6 +229,11 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Refund { order, amount, reason, by, again } => {
             verbs::refund(world, &order, &amount, &reason, &by.by, again).await?;
+        }
+        Command::Wake { order } => verbs::wake(world, &order).await?,
+        Command::Parked(ParkedCommand::List { json }) => verbs::parked_list(world, json).await?,
+        Command::Parked(ParkedCommand::Remove { source, id, by }) => {
+            verbs::parked_remove(world, &source, &id, &by.by).await?;
         }
         Command::Redrive { queue, max } => verbs::redrive(world, &queue, max).await?,
         Command::Import { since, apply } => verbs::import(world, &since, apply).await?,
@@ -216,6 +256,7 @@ mod tests {
         assert!(Cli::try_parse_from(["tandem"]).unwrap().command.is_none());
         for line in [
             "tandem demo --record x.jsonl",
+            "tandem demo --dynamodb http://127.0.0.1:8000 --sqs http://127.0.0.1:9324",
             "tandem serve --json",
             "tandem stripe --port 12111 --forward-to http://127.0.0.1:1/a --forward-to http://127.0.0.1:1/b --json",
             "tandem --local explain shop/1 --json",
@@ -224,6 +265,9 @@ mod tests {
             "tandem case approve shop/1 refund:shop:r1 --by Ada",
             "tandem refund shop/1 12.50 --reason gift --by Ada --again",
             "tandem redrive payments --max 5",
+            "tandem wake shop/1",
+            "tandem parked list --json",
+            "tandem parked remove stripe evt_1 --by Ada",
             "tandem import --since 2026-11-01 --apply",
             "tandem secrets put stripe-key",
             "tandem money off --by Ada",
@@ -240,6 +284,7 @@ mod tests {
             "tandem refund shop/1 1.00 --reason x",
             "tandem refund shop/1 1.00 --by Ada",
             "tandem money off",
+            "tandem parked remove stripe evt_1",
             "tandem secrets put stripe-key value",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

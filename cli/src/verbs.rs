@@ -3,5 +3,7 @@
 mod orders;
 mod stack;
 
-pub(crate) use self::orders::{case_list, case_show, decide, explain, refund};
+pub(crate) use self::orders::{
+    case_list, case_show, decide, explain, parked_list, parked_remove, refund, wake,
+};
 pub(crate) use self::stack::{check, import, money, redrive, secrets_put, stripe};

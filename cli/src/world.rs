@@ -24,6 +24,7 @@ use crate::output::{Failure, note};
 
 /// Where `tandem serve` writes how it is reached, from the root of the repository.
 pub(crate) const LOCAL_FILE: &str = "target/tandem-local.json";
+const STACK: &str = "TANDEM_STACK";
 const SECRETS: &str = "TANDEM_SECRETS";
 /// A running local stack answers within this.
 const PROBE: Duration = Duration::from_millis(800);
@@ -40,7 +41,7 @@ pub(crate) struct WorldArgs {
     /// The deployed stack's name; else TANDEM_STACK, else the name in tandem.toml.
     #[arg(long, global = true, value_name = "NAME")]
     stack: Option<String>,
-    /// Names of the stack's resources: the outputs of CloudFormation, or TANDEM_* names, as JSON.
+    /// What the stack is: CloudFormation's description of it, or TANDEM_* names, as JSON.
     #[arg(long, global = true, value_name = "FILE")]
     resources: Option<PathBuf>,
 }
@@ -89,7 +90,7 @@ impl WorldArgs {
     fn local_file(&self) -> Result<Option<LocalFile>, Failure> {
         let deployed = self.stack.is_some()
             || self.resources.is_some()
-            || ["TANDEM_STACK", "TANDEM_ORDERS_TABLE"].iter().any(|v| shared::config::env(v).is_some());
+            || [STACK, "TANDEM_ORDERS_TABLE"].iter().any(|v| shared::config::env(v).is_some());
         if deployed && !self.local {
             return Ok(None);
         }
@@ -110,7 +111,12 @@ impl WorldArgs {
             None => BTreeMap::new(),
         };
         if let Some(stack) = &self.stack {
-            names.insert("TANDEM_STACK".to_owned(), stack.clone());
+            if let Some(named) = names.get(STACK).filter(|named| *named != stack) {
+                return Err(
+                    format!("--resources describes the stack {named:?}, --stack names {stack:?}").into()
+                );
+            }
+            names.insert(STACK.to_owned(), stack.clone());
             // Where the template tells the stack's functions to look.
             if shared::config::env(SECRETS).is_none() {
                 names.entry(SECRETS.to_owned()).or_insert_with(|| format!("ssm:/tandem/{stack}/"));
@@ -185,14 +191,15 @@ fn named(config: &Config) -> Result<(), Failure> {
     let stack = &config.stack;
     Err(format!(
         "no local stack answers, and these names of the deployed one are missing: {}\n  \
-         aws cloudformation describe-stacks --stack-name {stack} --query 'Stacks[0].Outputs' > stack.json\n  \
+         aws cloudformation describe-stacks --stack-name {stack} --query 'Stacks[0]' > stack.json\n  \
          tandem --stack {stack} --resources stack.json ...",
         missing.join(", ")
     )
     .into())
 }
 
-/// TANDEM_* names and values from a file: an object (its `resources`, if it has them), or CloudFormation's outputs.
+/// TANDEM_* names and values from a file: an object (its `resources`, if it has them), or what CloudFormation says of a
+/// stack: all of it with its parameters, or its outputs only.
 fn resource_names(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let value: Value = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -201,31 +208,43 @@ fn resource_names(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
 
 fn names_of(value: &Value) -> BTreeMap<String, String> {
     let pairs: Vec<(String, String)> = match value {
-        Value::Array(outputs) => outputs
+        Value::Array(list) => list
             .iter()
-            .filter_map(|o| {
-                Some((o["OutputKey"].as_str()?.to_owned(), o["OutputValue"].as_str()?.to_owned()))
+            .filter_map(|entry| {
+                let text = |name: &str| entry[name].as_str().map(str::to_owned);
+                let named = |kind: &str| text(&format!("{kind}Key")).zip(text(&format!("{kind}Value")));
+                named("Output").or_else(|| named("Parameter"))
             })
             .collect(),
-        Value::Object(all) => match all.get("resources") {
-            Some(inner) => return names_of(inner),
-            None => all.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect(),
-        },
+        Value::Object(all) => {
+            if let Some(inner) = all.get("resources").or_else(|| all.get("Stacks").and_then(|s| s.get(0))) {
+                return names_of(inner);
+            }
+            if let Some(outputs) = all.get("Outputs") {
+                let mut names = names_of(outputs);
+                names.extend(names_of(all.get("Parameters").unwrap_or(&Value::Null)));
+                names.extend(value["StackName"].as_str().map(|name| (STACK.to_owned(), name.to_owned())));
+                return names;
+            }
+            all.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
+        }
         _ => Vec::new(),
     };
     pairs.into_iter().filter_map(|(name, value)| variable_of(&name, value)).collect()
 }
 
-/// The variable that an output of the template stands for.
+/// The variable that an output or a parameter of the template stands for. An empty parameter is as in tandem.toml.
 fn variable_of(name: &str, value: String) -> Option<(String, String)> {
     if name.starts_with("TANDEM_") {
         return Some((name.to_owned(), value));
     }
-    if name == "SecretsPrefix" {
-        let place = if value.contains(':') { value } else { format!("ssm:{value}") };
-        return Some((SECRETS.to_owned(), place));
-    }
     let variable = match name {
+        "SecretsPlace" => SECRETS.to_owned(),
+        "PublicUrl" | "Since" | "StripeBaseUrl" | "StripeAccount" | "StripeLivemode" | "ShopBaseUrl"
+        | "NoticesUrl" => {
+            return Some((format!("TANDEM_{}", upper_snake(name)), value))
+                .filter(|(_, value)| !value.is_empty());
+        }
         "OrdersTableName" => "TANDEM_ORDERS_TABLE".to_owned(),
         "LinksTableName" => "TANDEM_LINKS_TABLE".to_owned(),
         "ControlTableName" => "TANDEM_CONTROL_TABLE".to_owned(),
@@ -296,7 +315,7 @@ mod tests {
             {"OutputKey": "OrdersTableName", "OutputValue": "t"},
             {"OutputKey": "OrderUpdatesDeadQueueUrl", "OutputValue": "d"},
             {"OutputKey": "OrderUpdatesQueueUrl", "OutputValue": "q"},
-            {"OutputKey": "SecretsPrefix", "OutputValue": "/tandem/x/"},
+            {"OutputKey": "SecretsPlace", "OutputValue": "ssm:/tandem/x/"},
             {"OutputKey": "PayBaseUrl", "OutputValue": "https://x/pay/"},
         ]);
         let names = json!({"aws": "http://127.0.0.1:1", "resources": {
@@ -305,6 +324,51 @@ mod tests {
         }});
         assert_eq!(names_of(&outputs), names_of(&names));
         assert_eq!(names_of(&names).len(), 4);
+    }
+
+    #[test]
+    fn a_stack_s_description_brings_its_parameters_under_the_functions_own_variables() {
+        let stack = json!({
+            "StackName": "tandem-test",
+            "Parameters": [
+                {"ParameterKey": "ShopBaseUrl", "ParameterValue": "https://api.shop.example"},
+                {"ParameterKey": "StripeLivemode", "ParameterValue": "true"},
+                {"ParameterKey": "PublicUrl", "ParameterValue": ""},
+                {"ParameterKey": "Architecture", "ParameterValue": "arm64"},
+            ],
+            "Outputs": [{"OutputKey": "OrdersTableName", "OutputValue": "t"}],
+        });
+        let names = names_of(&json!({ "Stacks": [stack.clone()] }));
+        assert_eq!(names, names_of(&stack));
+        let told = [
+            (STACK, "tandem-test"),
+            ("TANDEM_SHOP_BASE_URL", "https://api.shop.example"),
+            ("TANDEM_STRIPE_LIVEMODE", "true"),
+            ("TANDEM_ORDERS_TABLE", "t"),
+        ];
+        assert_eq!(names, told.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+        let config = Config::parse(TANDEM_TOML, &|name| names.get(name).cloned()).unwrap();
+        assert_eq!(config.checkout("shop").unwrap().base_url, "https://api.shop.example");
+        // Every parameter of the template that the functions are told is one that the command reads.
+        let template = include_str!("../../template.yaml");
+        for line in template.lines().filter(|l| l.starts_with("        TANDEM_") && l.contains("!If [Has")) {
+            let (variable, rest) = line.trim().split_once(": !If [Has").unwrap();
+            let parameter = rest.split(',').next().unwrap();
+            let found = variable_of(parameter, "x".to_owned());
+            assert_eq!(found.unwrap().0, variable, "{parameter}");
+        }
+    }
+
+    #[test]
+    fn two_different_stacks_are_not_one() {
+        let dir = std::env::temp_dir().join(format!("tandem-world-{}", std::process::id()));
+        std::fs::write(&dir, r#"{"StackName":"one","Outputs":[]}"#).unwrap();
+        let args =
+            |stack: &str| WorldArgs { stack: Some(stack.into()), resources: Some(dir.clone()), local: false };
+        let wrong = args("two").overrides().err().map(|e| e.to_string()).unwrap();
+        assert!(wrong.contains("\"one\"") && wrong.contains("\"two\""), "{wrong}");
+        assert_eq!(args("one").overrides().unwrap()(STACK).as_deref(), Some("one"));
+        std::fs::remove_file(dir).unwrap();
     }
 
     #[test]

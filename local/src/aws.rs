@@ -1,7 +1,7 @@
 //! AWS in this process, beneath the real SDK: its HTTP requests are answered by embedded emulators and small doubles.
 //!
-//! Invariant: nothing here opens a socket. Every call is counted under the function that made it and passes the
-//! fault seam, so that a test can break any single one.
+//! Invariant: nothing here opens a socket but `foreign`, and that only if it is asked for. Every call is counted under the
+//! function that made it and passes the fault seam, so that a test can break any single one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,15 +26,21 @@ use shared::clock::Clock;
 use shared::domain::time::UnixTime;
 
 pub mod dynamodb;
+pub mod foreign;
 pub mod io;
 mod provision;
+pub mod queues;
 pub mod s3;
 pub mod scheduler;
 pub mod sqs;
 pub mod ssm;
 
-pub use io::{Faults, IoCounts, IoLabel, NoFaults};
-pub use provision::{CASES_INDEX, DAY_INDEX, DUE_INDEX, MAX_RECEIVES, VISIBILITY_SECONDS};
+pub use foreign::Foreign;
+pub use io::{Call, Faults, IoCounts, IoLabel, NoFaults};
+pub use provision::{
+    CASES_INDEX, DAY_INDEX, DUE_INDEX, FOREIGN_VISIBILITY_SECONDS, MAX_RECEIVES, VISIBILITY_SECONDS,
+    create_queue, create_tables,
+};
 
 /// The region all embedded services say they are in.
 pub const REGION: &str = "eu-central-1";
@@ -52,9 +58,11 @@ struct Inner {
     clock: Clock,
     dynamodb: dynamodb::DynamoDb,
     sqs: sqs::Sqs,
+    queues: Option<queues::Queues>,
     scheduler: scheduler::Scheduler,
     s3: s3::S3,
     ssm: ssm::Ssm,
+    foreign: Foreign,
     counts: io::Counter,
     faults: std::sync::RwLock<Arc<dyn Faults>>,
 }
@@ -77,6 +85,11 @@ impl AwsError {
     pub(crate) fn new(what: impl Into<String>, why: impl fmt::Debug) -> Self {
         Self { what: what.into(), why: format!("{why:?}") }
     }
+
+    /// The same, with the reason in words.
+    pub(crate) fn said(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into() }
+    }
 }
 
 /// The SDK's view of the one clock (it signs with it and measures skew by it).
@@ -92,12 +105,29 @@ impl TimeSource for SdkTime {
 impl EmbeddedAws {
     /// Empty services whose time is `clock`. Must be called inside a tokio runtime.
     pub fn new(clock: Clock) -> Result<Self, AwsError> {
+        Self::build(clock, None, Foreign::default())
+    }
+
+    /// The same with the queues of [`queues`], for runs that move the clock by days.
+    pub fn with_light_queues(clock: Clock) -> Result<Self, AwsError> {
+        let queues = queues::Queues::new(clock.clone());
+        Self::build(clock, Some(queues), Foreign::default())
+    }
+
+    /// The same, but for what `foreign` takes the place of.
+    pub fn beside(clock: Clock, foreign: Foreign) -> Result<Self, AwsError> {
+        Self::build(clock, None, foreign)
+    }
+
+    fn build(clock: Clock, queues: Option<queues::Queues>, foreign: Foreign) -> Result<Self, AwsError> {
         Ok(Self(Arc::new(Inner {
             dynamodb: dynamodb::DynamoDb::new(clock.clone())?,
             sqs: sqs::Sqs::new(),
+            queues,
             scheduler: scheduler::Scheduler::default(),
             s3: s3::S3::default(),
             ssm: ssm::Ssm::default(),
+            foreign,
             counts: io::Counter::default(),
             faults: std::sync::RwLock::new(Arc::new(NoFaults)),
             clock,
@@ -120,6 +150,11 @@ impl EmbeddedAws {
             .build()
     }
 
+    /// Which services are not embedded.
+    pub fn foreign(&self) -> &Foreign {
+        &self.0.foreign
+    }
+
     /// The clock all services follow.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
@@ -128,6 +163,11 @@ impl EmbeddedAws {
     /// From now on every call passes `faults`.
     pub fn set_faults(&self, faults: Arc<dyn Faults>) {
         *self.0.faults.write().unwrap_or_else(std::sync::PoisonError::into_inner) = faults;
+    }
+
+    /// What calls pass now.
+    pub(crate) fn faults(&self) -> Arc<dyn Faults> {
+        Arc::clone(&self.0.faults.read().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// Calls so far by function, service and operation.
@@ -148,6 +188,11 @@ impl EmbeddedAws {
     /// The embedded queues: they can rest while the clock jumps.
     pub fn sqs(&self) -> &sqs::Sqs {
         &self.0.sqs
+    }
+
+    /// The light queues, if these serve.
+    pub fn light_queues(&self) -> Option<&queues::Queues> {
+        self.0.queues.as_ref()
     }
 
     /// The object store: reports are read from here by the demo.
@@ -174,16 +219,23 @@ impl EmbeddedAws {
         let body = collect(body).await?;
         let label = label_of(&parts, &body);
         self.0.counts.count(&label);
-        let faults = Arc::clone(&self.0.faults.read().unwrap_or_else(std::sync::PoisonError::into_inner));
-        let effect = Box::pin(self.route(&label, parts, body));
-        faults.around(&label, effect).await
+        let (this, kept, sent) = (self.clone(), label.clone(), body.clone());
+        let effect = Box::pin(async move { this.route(&kept, parts, body).await });
+        self.faults().around(io::Call { label: &label, path: "", body: &sent }, effect).await
     }
 
     async fn route(&self, label: &IoLabel, parts: http::request::Parts, body: Bytes) -> Answer {
         let inner = &self.0;
+        let (parts, body) = match inner.foreign.call(label.service, parts, body).await {
+            Ok(answer) => return answer,
+            Err(embedded) => embedded,
+        };
         match label.service {
             "dynamodb" => inner.dynamodb.call(&label.operation, &body),
-            "sqs" => inner.sqs.call(&parts.headers, body).await,
+            "sqs" => match &inner.queues {
+                Some(queues) => queues.call(&label.operation, &body).await,
+                None => inner.sqs.call(&parts.headers, body).await,
+            },
             "ssm" => inner.ssm.call(&label.operation, &body, inner.clock.now()),
             "scheduler" => inner.scheduler.call(&parts, &body, inner.clock.now()),
             _ => inner.s3.call(&parts, &body, inner.clock.now()),

@@ -13,6 +13,7 @@ use shared::domain::ids::Function;
 use shared::domain::time::{Seconds, UnixTime};
 
 pub use self::audit::{Expected, audit};
+use crate::aws::{FOREIGN_VISIBILITY_SECONDS, Foreign, VISIBILITY_SECONDS};
 use crate::stack::{Error, Options as StackOptions, Sabotage, Stack};
 
 /// How to run the demo.
@@ -24,6 +25,8 @@ pub struct Options {
     pub sabotage: Option<Sabotage>,
     /// Without sockets: for tests.
     pub in_process: bool,
+    /// Which services are somebody else's.
+    pub foreign: Foreign,
 }
 
 /// Prints to the terminal: this is what the command is for.
@@ -48,7 +51,7 @@ pub async fn run(options: Options) -> bool {
             false
         }
         Err(error) => {
-            say(&format!("\nThe demo broke off: {error}"));
+            say(&format!("\nThe demo broke off: {}", shared::error::chain(error.as_ref())));
             false
         }
     }
@@ -56,7 +59,8 @@ pub async fn run(options: Options) -> bool {
 
 async fn play(options: &Options) -> Result<Vec<String>, Error> {
     let base = if options.in_process { StackOptions::in_process() } else { StackOptions::sockets() };
-    let stack = Stack::start(StackOptions { sabotage: options.sabotage, ..base }).await?;
+    let foreign = options.foreign.clone();
+    let stack = Stack::start(StackOptions { sabotage: options.sabotage, foreign, ..base }).await?;
     if options.record.is_some() {
         stack.tally.record();
     }
@@ -65,6 +69,7 @@ async fn play(options: &Options) -> Result<Vec<String>, Error> {
         "Tandem's local stack: shop {}, Stripe {}, webhooks {}\nThe clock starts at {start}.",
         stack.bases.shop, stack.bases.stripe, stack.bases.webhooks
     ));
+    differences(&options.foreign);
     let mut expected = Expected::default();
     let mut problems = Vec::new();
     let all = scenarios::all();
@@ -89,6 +94,22 @@ async fn play(options: &Options) -> Result<Vec<String>, Error> {
         record(&stack, path).await?;
     }
     Ok(problems)
+}
+
+/// What is not as in the demo over embedded services.
+fn differences(foreign: &Foreign) {
+    if let Some(base) = foreign.dynamodb() {
+        say(&format!(
+            "DynamoDB is at {base}, not embedded: it follows the wall clock and deletes nothing by age here."
+        ));
+    }
+    if let Some(base) = foreign.sqs() {
+        say(&format!(
+            "SQS is at {base}, not embedded: its time cannot be moved, so a message that failed hides for \
+             {FOREIGN_VISIBILITY_SECONDS} s instead of {VISIBILITY_SECONDS} and the demo waits for it. Schedules fire on the \
+             demo's clock."
+        ));
+    }
 }
 
 /// The reconciler on clean books finds nothing; with planted discrepancies it finds those and none else.
@@ -123,11 +144,12 @@ async fn books(stack: &Stack, start: UnixTime) -> Result<Vec<String>, Error> {
 async fn timeline(stack: &Stack, order_id: &str) -> Result<(), Error> {
     let key = stack.key(order_id)?;
     let item = stack.engine(Function::Cli).store.load(&key).await?;
-    if let Some(broken) = shared::domain::fact::chain_break(&item.facts, "") {
+    let facts = stack.engine(Function::Cli).store.history(&item).await?;
+    if let Some(broken) = shared::domain::fact::chain_break(&facts, "") {
         return Err(format!("order {order_id}: the chain of facts breaks at {broken}").into());
     }
     say(&format!("  order {order_id}"));
-    for line in shared::domain::explain::timeline(&item.facts) {
+    for line in shared::domain::explain::timeline(&facts) {
         let by = line.function.split('/').next().unwrap_or_default().to_owned();
         say(&format!("    {}  {by:<17} {}  ({})", line.at, short_ids(&line.what), line.why));
     }

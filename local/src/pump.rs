@@ -4,8 +4,7 @@
 //! Invariant: a message is deleted only after its function said it was done; a function that fails, panics or
 //! overstays leaves its whole batch to the queue.
 
-use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,27 +13,22 @@ use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
     MessageSystemAttributeName, QueueAttributeName,
 };
-use futures::FutureExt as _;
 use futures::future::{BoxFuture, Either, join_all, select};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::json;
 use shared::clock::Clock;
 use shared::config::Resources;
-use shared::domain::ids::Function;
 use shared::domain::time::UnixTime;
 use shared::queue::Queue;
 use tokio::sync::Notify;
 
 use crate::aws::{AwsError, EmbeddedAws, REGION};
 
+mod invocation;
 mod time;
 
+pub use invocation::{CURRENT_FUNCTION, Ended, INVOCATION, Invocation, invocation};
 pub use time::{ClockMode, jump_clock};
-
-tokio::task_local! {
-    /// The function that runs now; counts of calls are kept by it.
-    pub static CURRENT_FUNCTION: Function;
-}
 
 /// What a queue's function looks like to the pump.
 pub type Handler = Arc<dyn Fn(SqsEvent) -> BoxFuture<'static, SqsBatchResponse> + Send + Sync>;
@@ -114,9 +108,12 @@ struct Run {
 struct RunState {
     /// Grows whenever a function ended or a schedule fired: there may be new messages.
     epoch: u64,
-    /// Pollers that found their queue empty in this epoch and run nothing.
-    waiting: usize,
+    /// Pollers that found their queue empty in this epoch and run nothing. Looking again, which takes time at a slow
+    /// service, does not take one out; finding something does.
+    idle: BTreeSet<Queue>,
     over: bool,
+    /// A poller found something although all had found nothing: its look was under way.
+    late: bool,
     stats: PumpStats,
 }
 
@@ -128,7 +125,7 @@ impl Run {
     fn bump(&self) {
         self.with(|s| {
             s.epoch += 1;
-            s.waiting = 0;
+            s.idle.clear();
         });
         self.changed.notify_waiters();
     }
@@ -165,9 +162,12 @@ impl Pump {
         self.routes.push(Route { queue, url, arn, handler, mapping: self.mapping });
     }
 
-    /// When the next schedule is due.
+    /// When the next schedule is due, or a hidden message is visible again (as far as the queues can tell).
     pub fn next_due_at(&self) -> Option<UnixTime> {
-        self.scheduler.as_ref()?.scheduler().next_due_at()
+        let aws = self.scheduler.as_ref()?;
+        let visible = aws.light_queues().and_then(crate::aws::queues::Queues::next_visible_ms);
+        let visible = visible.map(|ms| UnixTime(ms.div_euclid(1000) + i64::from(ms.rem_euclid(1000) > 0)));
+        [aws.scheduler().next_due_at(), visible].into_iter().flatten().min()
     }
 
     /// Whether no registered queue holds anything: visible, in flight or delayed.
@@ -209,14 +209,21 @@ impl Pump {
     async fn run(&self, limit: u64, for_ever: bool) -> PumpStats {
         let run = Run { state: Mutex::default(), changed: Notify::new(), limit, for_ever };
         loop {
-            run.with(|s| (s.over, s.waiting) = (false, 0));
+            run.with(|s| {
+                (s.over, s.late) = (false, false);
+                s.idle.clear();
+            });
             let seen = self.due_now();
             let fired = if for_ever { 0 } else { self.fire_due().await };
             run.with(|s| s.stats.schedules += fired);
             join_all(self.routes.iter().map(|route| self.poll(route, &run))).await;
+            let (late, gave_up) = run.with(|s| (s.late, s.stats.gave_up));
+            if late && !gave_up {
+                continue;
+            }
             let still_due = self.due_now();
             let stuck = fired == 0 && still_due.iter().any(|due| seen.contains(due));
-            if run.with(|s| s.stats.gave_up) || still_due.is_empty() || stuck {
+            if gave_up || still_due.is_empty() || stuck {
                 return run.with(|s| s.stats.clone());
             }
         }
@@ -262,12 +269,16 @@ impl Pump {
                 let batch = self.receive(route).await;
                 empty = batch.is_empty();
                 if !empty {
-                    run.with(|s| *s.stats.invocations.entry(route.queue.name()).or_default() += 1);
+                    run.with(|s| {
+                        s.idle.remove(&route.queue);
+                        s.late |= s.over;
+                        *s.stats.invocations.entry(route.queue.name()).or_default() += 1;
+                    });
                     running.push(self.invoke(route, batch, run));
                 }
             }
             if running.is_empty() {
-                if self.wait_idle(run, epoch).await {
+                if self.wait_idle(route.queue, run, epoch).await {
                     return;
                 }
             } else {
@@ -288,12 +299,11 @@ impl Pump {
     }
 
     /// Waits until there may be something new; true when the run is over.
-    async fn wait_idle(&self, run: &Run, epoch: u64) -> bool {
-        let pollers = self.routes.len();
+    async fn wait_idle(&self, queue: Queue, run: &Run, epoch: u64) -> bool {
         let over = run.with(|s| {
             if s.epoch == epoch {
-                s.waiting += 1;
-                s.over |= s.waiting == pollers && !run.for_ever;
+                s.idle.insert(queue);
+                s.over |= s.idle.len() == self.routes.len() && !run.for_ever;
             }
             s.over || s.stats.gave_up
         });
@@ -302,11 +312,24 @@ impl Pump {
             return true;
         }
         look_again(run).await;
-        run.with(|s| {
-            // Looking again makes this poller no longer one that waits.
-            s.waiting = if s.epoch == epoch && !s.over { s.waiting.saturating_sub(1) } else { s.waiting };
-            s.over
-        })
+        run.with(|s| s.over)
+    }
+
+    /// One invocation of `queue`'s function with these messages, beside the queue: as a repeated or early delivery.
+    /// Which of them it failed, by index; `None`: the whole invocation.
+    pub async fn deliver(&self, queue: Queue, bodies: &[String]) -> Option<Vec<usize>> {
+        let route = self.routes.iter().find(|r| r.queue == queue)?;
+        let messages: Vec<Message> = bodies
+            .iter()
+            .enumerate()
+            .map(|(n, body)| Message::builder().message_id(n.to_string()).body(body).build())
+            .collect();
+        let handler = Arc::clone(&route.handler);
+        let event = event_of(&messages, &route.arn);
+        let work = async move { handler(event).await };
+        let answer = invocation(queue.owner(), route.mapping.timeout, work).await.ok()?;
+        let failed = failed_of(&messages, &answer);
+        Some(failed.iter().filter_map(|m| m.message_id.as_deref()?.parse().ok()).collect())
     }
 
     async fn receive(&self, route: &Route) -> Vec<Message> {
@@ -326,18 +349,16 @@ impl Pump {
         let owner = route.queue.owner();
         let event = event_of(&batch, &route.arn);
         let handler = Arc::clone(&route.handler);
-        // The call itself is inside the guard: a handler may panic before it returns its future.
-        let work = AssertUnwindSafe(async move { handler(event).await }).catch_unwind();
-        let outcome = tokio::time::timeout(route.mapping.timeout, CURRENT_FUNCTION.scope(owner, work)).await;
+        let outcome = invocation(owner, route.mapping.timeout, async move { handler(event).await }).await;
         let failed: Vec<&Message> = match &outcome {
-            Ok(Ok(answer)) => failed_of(&batch, answer),
-            Ok(Err(_)) | Err(_) => batch.iter().collect(),
+            Ok(answer) => failed_of(&batch, answer),
+            Err(_) => batch.iter().collect(),
         };
         run.with(|s| {
             s.stats.messages += batch.len() as u64;
             s.stats.failed += failed.len() as u64;
-            s.stats.panics += u64::from(matches!(outcome, Ok(Err(_))));
-            s.stats.timeouts += u64::from(outcome.is_err());
+            s.stats.panics += u64::from(matches!(outcome, Err(Ended::Panicked)));
+            s.stats.timeouts += u64::from(matches!(outcome, Err(Ended::TimedOut)));
         });
         self.settle(route, &batch, &failed).await;
     }

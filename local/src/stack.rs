@@ -6,16 +6,16 @@
 pub mod buyer;
 pub mod gateway;
 pub mod local_secrets;
+mod patience;
 pub mod seam;
+mod wiring;
 
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use shared::clock::Clock;
-use shared::config::{Config, Resources};
+use shared::config::Config;
 use shared::domain::ids::{Function, OrderKey};
 use shared::domain::reconcile::Window;
 use shared::domain::time::{Seconds, UnixTime};
@@ -24,14 +24,13 @@ use shared::lambda::{Deadline, Record, batch_reply, records};
 use shared::outbound::http::{ReqwestHttp, SharedHttp};
 use shared::queue::{Queue, QueueSender};
 use shared::secrets::Secrets;
-use tokio::net::TcpListener;
 
 use self::gateway::Gateway;
 use self::seam::{Counting, InProcess, Tally};
-use crate::aws::EmbeddedAws;
-use crate::http_server;
-use crate::pump::{ClockMode, Handler, Mapping, Pump, PumpStats, jump_clock};
-use crate::shop::{Shop, ShopConfig, TimelineLine};
+use self::wiring::{Listeners, configure, shop_of};
+use crate::aws::{EmbeddedAws, Foreign};
+use crate::pump::{ClockMode, Handler, Mapping, Pump, PumpStats, invocation, jump_clock};
+use crate::shop::{Shop, TimelineLine};
 use crate::stripe::{SimOptions, StripeSim};
 
 /// Any error of the local stack: it ends the command.
@@ -66,8 +65,14 @@ pub struct Options {
     pub replace: Vec<(String, String)>,
     /// Follow the wall clock instead of starting at `start`.
     pub real_time: bool,
+    /// A second shop, `outlet`, that sells to the same buyers through the same Stripe account and numbers its orders alike.
+    pub outlet: bool,
+    /// Queues that cost nothing when the clock jumps, instead of the emulator's.
+    pub light_queues: bool,
     /// A bug on purpose, to see that the checks notice.
     pub sabotage: Option<Sabotage>,
+    /// Which services are somebody else's.
+    pub foreign: Foreign,
 }
 
 /// Bugs on purpose. They live in the local stack only: no function contains them.
@@ -88,7 +93,10 @@ impl Options {
             seed: 7,
             replace: Vec::new(),
             real_time: false,
+            outlet: false,
+            light_queues: false,
             sabotage: None,
+            foreign: Foreign::default(),
         }
     }
 
@@ -105,6 +113,8 @@ pub struct Bases {
     pub stripe: String,
     /// The demo shop.
     pub shop: String,
+    /// The second shop, if there is one.
+    pub outlet: String,
     /// Tandem's own HTTP API.
     pub webhooks: String,
 }
@@ -119,6 +129,8 @@ pub struct Stack {
     pub sim: StripeSim,
     /// The order system.
     pub shop: Shop,
+    /// The second one, if asked for.
+    pub outlet: Option<Shop>,
     /// Tandem's configuration.
     pub config: Arc<Config>,
     /// Lambda's part.
@@ -132,13 +144,18 @@ pub struct Stack {
     seam: SharedHttp,
     tokens: Tokens,
     mode: ClockMode,
+    /// Kept between runs, as a warm function is.
+    sweeper: OnceLock<sweeper::Deps>,
 }
 
 impl Stack {
     /// Starts everything. Must run on a current-thread runtime.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let clock = if options.real_time { Clock::System } else { Clock::tokio_from(options.start) };
-        let aws = EmbeddedAws::new(clock.clone())?;
+        let aws = match options.light_queues {
+            true => EmbeddedAws::with_light_queues(clock.clone())?,
+            false => EmbeddedAws::beside(clock.clone(), options.foreign.clone())?,
+        };
         let listeners = Listeners::bind(options.wiring).await?;
         let bases = listeners.bases();
         let sim = StripeSim::new(SimOptions {
@@ -155,16 +172,9 @@ impl Stack {
             &[&local_secrets::stripe_webhook()],
             &[],
         );
-        let shop = Shop::new(
-            clock.clone(),
-            ShopConfig {
-                public_url: bases.shop.clone(),
-                api_token: local_secrets::shop_token(),
-                webhook_url: format!("{}/webhooks/shop", bases.webhooks),
-                webhook_secret: local_secrets::shop_webhook(),
-                notice_secret: local_secrets::notice(),
-            },
-        );
+        let shop = shop_of(&clock, &bases, &bases.shop, "shop", local_secrets::shop_webhook());
+        let outlet = || shop_of(&clock, &bases, &bases.outlet, "outlet", local_secrets::outlet_webhook());
+        let outlet = options.outlet.then(outlet);
         let tally = Tally::default();
         let gateway = Gateway::default();
         let http: SharedHttp = match options.wiring {
@@ -173,17 +183,37 @@ impl Stack {
                 bases: bases.clone(),
                 sim: sim.clone(),
                 shop: shop.clone(),
+                outlet: outlet.clone(),
                 gateway: gateway.clone(),
             }),
         };
-        let seam: SharedHttp =
-            Arc::new(Counting { inner: http.clone(), tally: tally.clone(), bases: bases.clone() });
+        let seam: SharedHttp = Arc::new(Counting {
+            inner: http.clone(),
+            aws: aws.clone(),
+            tally: tally.clone(),
+            bases: bases.clone(),
+        });
         let mode = if options.wiring == Wiring::Sockets { ClockMode::Running } else { ClockMode::Paused };
         let tokens = if options.real_time { Tokens::Random } else { Tokens::seeded(options.seed) };
         let pump = Pump::new(shared::aws::sqs(&aws.sdk_config()), config.resources.clone(), clock.clone())
             .with_scheduler(aws.clone())
             .with_mapping(Mapping { timeout: TIMEOUT, ..Mapping::default() });
-        let mut stack = Self { clock, aws, sim, shop, config, pump, http, bases, tally, seam, tokens, mode };
+        let mut stack = Self {
+            clock,
+            aws,
+            sim,
+            shop,
+            outlet,
+            config,
+            pump,
+            http,
+            bases,
+            tally,
+            seam,
+            tokens,
+            mode,
+            sweeper: OnceLock::new(),
+        };
         stack.register();
         if options.sabotage == Some(Sabotage::DropWriteBacks) {
             stack.pump.register(Queue::OrderUpdates, handler(|_, _| Box::pin(async { Vec::new() })));
@@ -254,8 +284,12 @@ impl Stack {
     /// Delivers and works until nothing moves any more without the clock.
     pub async fn settle(&self) -> Result<PumpStats, Error> {
         let mut total = PumpStats::default();
+        let patience = Deadline::after(patience::SPAN);
         for _ in 0..ROUNDS_MAX {
-            let told = self.shop.deliver_due(self.http.as_ref()).await;
+            let mut told = self.shop.deliver_due(self.http.as_ref()).await;
+            if let Some(outlet) = &self.outlet {
+                told += outlet.deliver_due(self.http.as_ref()).await;
+            }
             let sent = self.sim.deliver_due(self.http.as_ref()).await;
             let stats = self.pump.run_until_idle(INVOCATIONS_MAX).await;
             if stats.gave_up {
@@ -263,7 +297,7 @@ impl Stack {
             }
             let moved = told + sent > 0 || stats.total_invocations() > 0;
             add(&mut total, &stats);
-            if !moved {
+            if !moved && !self.hides_more(patience).await? {
                 return Ok(total);
             }
         }
@@ -275,6 +309,7 @@ impl Stack {
         let ms = |ms: i64| UnixTime(ms.div_euclid(1000) + i64::from(ms.rem_euclid(1000) > 0));
         [
             self.shop.next_notice_at(),
+            self.outlet.as_ref().and_then(Shop::next_notice_at),
             self.sim.next_delivery_at().map(ms),
             self.sim.next_tick_at().map(ms),
             self.pump.next_due_at(),
@@ -318,9 +353,11 @@ impl Stack {
 
     /// One run of the sweeper.
     pub async fn sweep(&self) -> Result<(), Error> {
-        let deps = sweeper::Deps::new(self.engine(Function::Sweeper));
-        let run = sweeper::handle(&deps, Deadline::after(TIMEOUT));
-        crate::pump::CURRENT_FUNCTION.scope(Function::Sweeper, run).await?;
+        let deps = self.sweeper.get_or_init(|| sweeper::Deps::new(self.engine(Function::Sweeper)));
+        let run = sweeper::handle(deps, Deadline::after(TIMEOUT));
+        invocation(Function::Sweeper, TIMEOUT, run)
+            .await
+            .map_err(|e| format!("the sweeper ended: {e:?}"))??;
         Ok(())
     }
 
@@ -329,7 +366,8 @@ impl Stack {
         let deps = reconciler::Deps::new(self.engine(Function::Reconciler), &self.aws.sdk_config());
         let window = Window::parse(&from.date(), &self.clock.now().date())?;
         let run = reconciler::handle(&deps, window, Deadline::after(TIMEOUT * 10));
-        Ok(crate::pump::CURRENT_FUNCTION.scope(Function::Reconciler, run).await?)
+        let ended = invocation(Function::Reconciler, TIMEOUT * 10, run).await;
+        Ok(ended.map_err(|e| format!("the reconciler ended: {e:?}"))??)
     }
 }
 
@@ -358,114 +396,6 @@ where
 async fn timeline(engine: &Engine, order_id: &str) -> Result<Vec<TimelineLine>, Error> {
     let key = OrderKey::new(&engine.config.stack, "checkout", "shop", order_id)?;
     let item = engine.store.load(&key).await?;
-    let lines = shared::domain::explain::timeline(&item.facts);
+    let lines = shared::domain::explain::timeline(&engine.store.history(&item).await?);
     Ok(lines.into_iter().map(|l| TimelineLine::new(l.at, l.what, l.why)).collect())
-}
-
-async fn configure(
-    aws: &EmbeddedAws,
-    bases: &Bases,
-    clock: &Clock,
-    options: &Options,
-) -> Result<Config, Error> {
-    let resources: Resources = aws.provision("demo").await?;
-    let mut text = shared::config::TANDEM_TOML.to_owned();
-    for (from, to) in &options.replace {
-        if !text.contains(from.as_str()) {
-            return Err(format!("tandem.toml has no text {from:?} to replace").into());
-        }
-        text = text.replace(from.as_str(), to);
-    }
-    let overrides: BTreeMap<&str, String> = BTreeMap::from([
-        ("TANDEM_PUBLIC_URL", bases.webhooks.clone()),
-        ("TANDEM_STRIPE_BASE_URL", bases.stripe.clone()),
-        ("TANDEM_STRIPE_ACCOUNT", "acct_local".to_owned()),
-        ("TANDEM_STRIPE_LIVEMODE", "false".to_owned()),
-        ("TANDEM_SHOP_BASE_URL", bases.shop.clone()),
-        ("TANDEM_NOTICES_URL", format!("{}/notices", bases.shop)),
-        ("TANDEM_SINCE", clock.now().to_string()),
-        ("TANDEM_SECRETS", "ssm:/tandem/demo/".to_owned()),
-    ]);
-    let mut config = Config::parse(&text, &|name| overrides.get(name).cloned())?;
-    config.resources = resources;
-    // The template's roles keep the functions' keys apart; here one value stands for all of them.
-    for source in config.sources.values() {
-        if let shared::config::Source::Stripe(stripe) = source {
-            for name in stripe.api_keys.values() {
-                let value = local_secrets::stripe_key();
-                aws.ssm().put_secret(&format!("/tandem/demo/{name}"), &value, clock.now());
-            }
-        }
-    }
-    for (name, value) in [
-        ("stripe-webhook-secret", local_secrets::stripe_webhook()),
-        ("shop-api-key", local_secrets::shop_token()),
-        ("shop-webhook-secret", local_secrets::shop_webhook()),
-        ("notice-secret", local_secrets::notice()),
-    ] {
-        aws.ssm().put_secret(&format!("/tandem/demo/{name}"), &value, clock.now());
-    }
-    Ok(config)
-}
-
-/// The ports, bound before anything needs to know them.
-struct Listeners(Option<[TcpListener; 3]>);
-
-impl Listeners {
-    async fn bind(wiring: Wiring) -> Result<Self, Error> {
-        if wiring == Wiring::InProcess {
-            return Ok(Self(None));
-        }
-        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Ok(Self(Some([
-            TcpListener::bind(free).await?,
-            TcpListener::bind(free).await?,
-            TcpListener::bind(free).await?,
-        ])))
-    }
-
-    fn bases(&self) -> Bases {
-        let at = |i: usize| match &self.0 {
-            Some(ports) => ports[i].local_addr().map(|a| a.to_string()).unwrap_or_default(),
-            // In process nothing listens: the authorities only tell the parts apart.
-            None => format!("127.0.0.1:{}", 9101 + i),
-        };
-        Bases {
-            stripe: format!("http://{}", at(0)),
-            shop: format!("http://{}", at(1)),
-            webhooks: format!("http://{}", at(2)),
-        }
-    }
-
-    fn serve(self, stack: &Stack, gateway: &Gateway) {
-        let Some([stripe, shop, api]) = self.0 else { return };
-        let (sim, the_shop, gateway) = (stack.sim.clone(), stack.shop.clone(), gateway.clone());
-        background(async move { crate::stripe::serve(sim, stripe).await });
-        background(async move {
-            let handle = move |request| {
-                let shop = the_shop.clone();
-                async move { shop.handle(request).await }
-            };
-            http_server::serve(shop, handle).await
-        });
-        background(async move {
-            let handle = move |request| {
-                let gateway = gateway.clone();
-                async move { gateway.handle(request).await }
-            };
-            http_server::serve(api, handle).await
-        });
-    }
-}
-
-fn background(server: impl Future<Output = std::io::Result<()>> + Send + 'static) {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a server outlives the call; nothing freezes the local stack"
-    )]
-    tokio::spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "a local server ended");
-        }
-    });
 }

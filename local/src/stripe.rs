@@ -8,6 +8,7 @@ mod access;
 mod aftermath;
 mod alone;
 mod api;
+pub mod bench;
 mod cards;
 mod chaos;
 mod charging;

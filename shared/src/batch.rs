@@ -8,8 +8,8 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _};
-use tokio::time::Instant;
 
+pub use crate::clock::Deadline;
 use crate::error::{Disposition, chain};
 use crate::event;
 use crate::queue::{MESSAGE_VERSION, Message};
@@ -22,29 +22,6 @@ pub const START_MARGIN: Duration = Duration::from_secs(2);
 /// What runs is given up this long before the deadline, so that the answer about the rest still goes out.
 const STOP_MARGIN: Duration = Duration::from_millis(500);
 
-/// When the invocation ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline {
-    at: Instant,
-}
-
-impl Deadline {
-    /// From now.
-    pub fn after(span: Duration) -> Self {
-        Self { at: Instant::now() + span }
-    }
-
-    /// What is left; zero when it has passed.
-    pub fn remaining(&self) -> Duration {
-        self.at.saturating_duration_since(Instant::now())
-    }
-
-    /// Whether at least `span` is left.
-    pub fn allows(&self, span: Duration) -> bool {
-        self.remaining() >= span
-    }
-}
-
 /// A message as the queue hands it over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -54,6 +31,8 @@ pub struct Record {
     pub body: String,
     /// How often it was received, this time included.
     pub receives: u32,
+    /// When it was first sent, in Unix milliseconds, if the queue says so.
+    pub sent_ms: Option<i64>,
 }
 
 /// A message as a function sees it.
@@ -183,7 +162,7 @@ mod tests {
     }
 
     fn record(id: &str, body: &str) -> Record {
-        Record { id: id.to_owned(), body: body.to_owned(), receives: 1 }
+        Record { id: id.to_owned(), body: body.to_owned(), receives: 1, sent_ms: None }
     }
 
     fn order(delivery: &Delivery) -> String {

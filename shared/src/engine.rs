@@ -5,6 +5,7 @@
 
 pub mod calls;
 pub mod carry;
+mod count;
 pub mod customer;
 pub mod draft;
 pub mod hand;
@@ -12,6 +13,8 @@ pub mod look;
 pub mod route;
 pub mod seen;
 pub mod settle;
+mod tokens;
+pub mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +23,9 @@ use secrecy::ExposeSecret as _;
 
 pub use self::draft::Draft;
 pub use self::hand::{Hand, Own, Prepared, Trigger};
-use crate::batch::Deadline;
-use crate::clock::Clock;
+use self::look::Seen;
+pub use self::tokens::{SeededTokens, Tokens};
+use crate::clock::{Clock, Deadline};
 use crate::config::{CheckoutSource, Config, Source, StripeSource};
 use crate::domain::fact::{Terms, What};
 use crate::domain::ids::{Function, OrderKey};
@@ -32,11 +36,12 @@ use crate::domain::time::Seconds;
 use crate::outbound::checkout::CheckoutClient;
 use crate::outbound::http::SharedHttp;
 use crate::outbound::stripe::{StripeClient, StripeError, StripeSettings};
+use crate::planted::{Bug, planted};
 use crate::queue::{Message, Queue, QueueSender};
 use crate::secrets::Secrets;
 use crate::store::orders::Committed;
 use crate::store::{Store, StoreError};
-use crate::telemetry::{Id, Scrubbed, event};
+use crate::telemetry::{Id, Metrics, Scrubbed, event};
 use crate::timer::Timer;
 
 /// Most rounds of one invocation over one order. A round that changes nothing ends the loop, so this is a net.
@@ -47,40 +52,6 @@ const CALL_MARGIN: Duration = Duration::from_secs(3);
 pub const CLAIM_FOR: Seconds = Seconds(120);
 /// Work that was handed to others is hinted at by the sweeper after this.
 pub const GRACE: Seconds = Seconds(120);
-
-/// Tokens: random in production, seeded in the simulation.
-#[derive(Clone, Debug)]
-pub enum Tokens {
-    /// From the operating system.
-    Random,
-    /// A counter under a seed: the same run gives the same tokens.
-    Seeded(Arc<SeededTokens>),
-}
-
-/// The state of seeded tokens.
-#[derive(Debug)]
-pub struct SeededTokens {
-    seed: u64,
-    next: std::sync::atomic::AtomicU64,
-}
-
-impl Tokens {
-    /// Reproducible tokens.
-    pub fn seeded(seed: u64) -> Self {
-        Self::Seeded(Arc::new(SeededTokens { seed, next: std::sync::atomic::AtomicU64::new(1) }))
-    }
-
-    /// A new token: 32 hex digits, 122 random bits.
-    pub fn fresh(&self) -> String {
-        match self {
-            Self::Random => uuid::Uuid::new_v4().simple().to_string(),
-            Self::Seeded(state) => {
-                let n = state.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                crate::domain::fact::hash_of(&format!("{}:{n}", state.seed))
-            }
-        }
-    }
-}
 
 /// What every hand works with.
 #[derive(Clone)]
@@ -103,6 +74,8 @@ pub struct Engine {
     pub http: SharedHttp,
     /// Tokens.
     pub tokens: Tokens,
+    /// What is counted: printed when deployed, held in memory elsewhere.
+    pub metrics: Metrics,
     /// Retries inside one Stripe call: 2 in production, 0 in the simulation.
     pub stripe_retries: u32,
 }
@@ -170,7 +143,8 @@ impl Engine {
     pub async fn from_env(me: Function, sdk: &crate::aws::SdkConfig) -> Result<Self, crate::lambda::Error> {
         let config = Config::from_env()?;
         let http = Arc::new(crate::outbound::http::ReqwestHttp::new()?);
-        Ok(Self::over(me, Arc::new(config), sdk, http, Clock::System, Tokens::Random))
+        let metrics = Metrics::stdout(me, &config.stack, Clock::System);
+        Ok(Self { metrics, ..Self::over(me, Arc::new(config), sdk, http, Clock::System, Tokens::Random) })
     }
 
     /// The engine over any AWS endpoint and seam.
@@ -193,6 +167,7 @@ impl Engine {
             http,
             clock,
             tokens,
+            metrics: Metrics::held(me),
             config,
             stripe_retries: 2,
         }
@@ -243,7 +218,7 @@ impl Engine {
         settings.connect_account = source.connect.then(|| source.account.clone());
         settings.max_retries = self.stripe_retries;
         let client = StripeClient::new(settings)?;
-        Ok(client.until(crate::outbound::http::Deadline::after(deadline.remaining())))
+        Ok(client.until(deadline))
     }
 
     /// A client for an order's shop.
@@ -267,9 +242,12 @@ impl Engine {
     ) -> Result<Ran, EngineError> {
         let mut ran = Ran::default();
         let mut lost = 0;
+        self.metrics.count("Orders", &[]);
         let mut item = self.store.load(key).await?;
         // What was read counts for the revision it was read under: after somebody else's commit it is read again.
         let mut moved = true;
+        // What was seen and did not fit one commit: the rest goes into the next, on the same terms.
+        let mut waiting: Seen = Vec::new();
         for round in 0..ROUNDS_MAX {
             if !trigger.deadline.allows(CALL_MARGIN) {
                 return Err(EngineError::OutOfTime);
@@ -278,15 +256,19 @@ impl Engine {
             if round == 0 && self.known_and_quiet(trigger, &state) {
                 return Ok(ran);
             }
-            let (observed, failed) = match hand.observe(self, trigger, key, &state, moved).await {
-                Ok(observed) => (observed, None),
-                Err(error) => (Vec::new(), Some(error)),
+            let (observed, failed) = if !moved && !waiting.is_empty() {
+                (std::mem::take(&mut waiting), None)
+            } else {
+                match hand.observe(self, trigger, key, &state, moved).await {
+                    Ok(observed) => (observed, None),
+                    Err(error) => (Vec::new(), Some(error)),
+                }
             };
             let mut draft = Draft::new(self, &item, state, trigger);
-            for (what, reason) in observed {
-                draft.see(what, reason);
-            }
-            let claimed = if failed.is_none() {
+            draft.see_all(observed);
+            let claimed = if !draft.left.is_empty() {
+                Vec::new()
+            } else if failed.is_none() {
                 draft.records(false);
                 self.claim(&mut draft, trigger, hand).await?
             } else {
@@ -298,18 +280,24 @@ impl Engine {
                 if let Some(error) = failed {
                     return Err(error);
                 }
+                if planted(Bug::SendToSelf)
+                    && let (Some(queue), true) = (Queue::of(self.me), item.due_at.is_some())
+                {
+                    self.queue.send(queue, &Message::wake(key.clone(), &trigger.corr), None).await?;
+                }
                 ran.woken = self.wake(&ran, &draft.state, key, trigger).await?;
                 return Ok(ran);
             }
             let timers = draft.timers.clone();
-            match self.store.commit(&item, draft.change()?).await? {
+            waiting = std::mem::take(&mut draft.left);
+            match self.commit(&item, draft.change()?).await? {
                 Committed::Yes(now) => {
                     // Our own commit may be told late: others may have committed since.
                     moved = now.rev != item.rev + 1;
                     item = *now;
                 }
                 Committed::Lost(now) => {
-                    (item, moved) = (*now, true);
+                    (item, moved) = (*now, !planted(Bug::StoreUnderMovedRevision));
                     lost += 1;
                     continue;
                 }
@@ -368,6 +356,9 @@ impl Engine {
             .collect();
         let mut claimed = Vec::new();
         for action in mine {
+            if draft.is_full() {
+                break;
+            }
             match &action.what {
                 Do::Settle { effect } => claimed.extend(draft.take_over(effect)),
                 Do::LookAtOrder | Do::LookAtAttempt { .. } | Do::LookAtRefunds => {}
@@ -392,6 +383,11 @@ impl Engine {
         reason: Reason,
     ) -> Result<Option<Claim>, EngineError> {
         match prepared {
+            Prepared::Call { terms, .. } | Prepared::Own { terms, .. }
+                if !draft.has_room_for(&terms, carry::INLINE_BYTES_MAX) =>
+            {
+                Ok(None)
+            }
             Prepared::Call { effect, terms, call, private } => {
                 let mut claim = draft.new_claim(effect, terms, self.me);
                 claim.path = call.path;
@@ -412,7 +408,11 @@ impl Engine {
             }
             Prepared::Facts(facts) => {
                 for (what, why) in facts {
-                    draft.add(what, why.name());
+                    if draft.is_full() {
+                        draft.left.push((what, why));
+                    } else {
+                        draft.add(what, why.name());
+                    }
                 }
                 Ok(None)
             }

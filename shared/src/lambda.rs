@@ -1,5 +1,7 @@
 //! The only file that knows Lambda: turns its payloads into plain types and back. The conversions are public and pure,
 //! so the local stack and tests drive the same handlers in process.
+//!
+//! What a handler returns is boxed: its type nests deeper than the compiler follows from an entry point.
 
 mod http_event;
 
@@ -11,7 +13,8 @@ pub use lambda_runtime::Error;
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::Deserialize;
 
-pub use crate::batch::{Deadline, Record};
+pub use crate::batch::Record;
+pub use crate::clock::Deadline;
 pub use http_event::{BODY_BYTES_MAX, HttpEvent, HttpReply, RawHttp, http_event};
 
 use crate::clock::Clock;
@@ -30,7 +33,7 @@ where
 {
     lambda_runtime::run(service_fn(|event: LambdaEvent<RawHttp>| {
         let deadline = deadline(&event.context);
-        let pending = http_event(event.payload).map(|http| handler(HttpEvent { deadline, ..http }));
+        let pending = http_event(event.payload).map(|http| Box::pin(handler(HttpEvent { deadline, ..http })));
         async move {
             let reply = match pending {
                 Ok(reply) => reply.await,
@@ -49,7 +52,7 @@ where
     F: Future<Output = Vec<String>>,
 {
     lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
-        let pending = handler(records(event.payload), deadline(&event.context));
+        let pending = Box::pin(handler(records(event.payload), deadline(&event.context)));
         async move { Ok::<_, Error>(batch_reply(pending.await)) }
     }))
     .await
@@ -63,7 +66,7 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     lambda_runtime::run(service_fn(|event: LambdaEvent<RawSchedule>| {
-        let pending = handler(schedule_event(event.payload), deadline(&event.context));
+        let pending = Box::pin(handler(schedule_event(event.payload), deadline(&event.context)));
         async move { pending.await.map_err(|error| Error::from(error.to_string())) }
     }))
     .await
@@ -74,6 +77,7 @@ where
 pub fn records(event: SqsEvent) -> Vec<Record> {
     let record = |message: aws_lambda_events::event::sqs::SqsMessage| Record {
         receives: message.attributes.get("ApproximateReceiveCount").and_then(|n| n.parse().ok()).unwrap_or(1),
+        sent_ms: message.attributes.get("SentTimestamp").and_then(|ms| ms.parse().ok()),
         id: message.message_id.unwrap_or_default(),
         body: message.body.unwrap_or_default(),
     };
@@ -127,10 +131,12 @@ mod tests {
     #[test]
     fn a_batch_becomes_records_and_its_failures_the_documented_answer() {
         let event: SqsEvent = serde_json::from_value(serde_json::json!({ "Records": [{
-            "messageId": "m1", "body": "{}", "attributes": { "ApproximateReceiveCount": "3" }, "messageAttributes": {},
+            "messageId": "m1", "body": "{}", "messageAttributes": {},
+            "attributes": { "ApproximateReceiveCount": "3", "SentTimestamp": "1790000000123" },
         }]}))
         .unwrap();
-        assert_eq!(records(event), [Record { id: "m1".into(), body: "{}".into(), receives: 3 }]);
+        let sent_ms = Some(1_790_000_000_123);
+        assert_eq!(records(event), [Record { id: "m1".into(), body: "{}".into(), receives: 3, sent_ms }]);
         let reply = serde_json::to_value(batch_reply(vec!["m1".into()])).unwrap();
         assert_eq!(reply, serde_json::json!({ "batchItemFailures": [{ "itemIdentifier": "m1" }] }));
         let empty = serde_json::to_value(batch_reply(Vec::new())).unwrap();

@@ -20,6 +20,7 @@ pub mod inbound;
 pub mod lambda;
 pub mod operator;
 pub mod outbound;
+pub mod planted;
 pub mod queue;
 pub mod secrets;
 pub mod store;

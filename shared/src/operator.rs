@@ -1,16 +1,19 @@
-//! What an operator may do: decide a case, ask for a refund, turn the money switch, send dead letters back to work.
+//! What an operator may do: decide a case, ask for a refund, have an order looked at, turn the money switch, put away what is
+//! parked, send dead letters back to work.
 //!
 //! Invariant: a decision only appends facts, on the order's revision, and wakes the owners of what is then ready. Nothing
 //! here calls Stripe or an order system.
 
 mod dead;
 mod hand;
+mod wake;
 
 use std::time::Duration;
 
 pub use self::dead::{RedriveError, Redriven, redrive};
 use self::hand::{Deciding, Wish};
-use crate::batch::Deadline;
+pub use self::wake::{Woken, wake};
+use crate::clock::Deadline;
 use crate::domain::fact::Decision;
 use crate::domain::ids::OrderKey;
 use crate::domain::money::{Money, MoneyError};
@@ -106,6 +109,14 @@ pub enum Refusal {
         /// The earlier request.
         request: String,
     },
+    /// Nothing of this name is parked.
+    #[error("nothing from {source_name} called {id:?} is parked; `tandem parked list` shows what is")]
+    NotParked {
+        /// The source.
+        source_name: String,
+        /// As given.
+        id: String,
+    },
     /// A text that cannot be kept.
     #[error("{what} must have 1 to {most} characters on one line")]
     Words {
@@ -184,6 +195,15 @@ async fn append(engine: &Engine, order: &OrderKey, wish: Wish) -> Result<Stored,
         Err(error) if hand.stored => Ok(Stored { id, woken: 0, wake_failed: Some(error.to_string()) }),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Puts a parked item away: it was dealt with. Should it come again, it is shown again.
+pub async fn unpark(engine: &Engine, source: &str, id: &str, by: &By) -> Result<(), OperatorError> {
+    let done = engine.store.unpark(source, id, &by.both(), engine.clock.now()).await;
+    if done.map_err(EngineError::from)? {
+        return Ok(());
+    }
+    Err(Refusal::NotParked { source_name: source.to_owned(), id: id.to_owned() }.into())
 }
 
 /// Turns the switch that stops every money call.

@@ -15,8 +15,8 @@ pub use secrecy::SecretString;
 use crate::aws::SdkConfig;
 use crate::clock::Clock;
 use crate::config::SecretStore;
-pub use store::MemoryStore;
 use store::Store;
+pub use store::{MemoryStore, file, variable};
 
 /// How long a value is used without asking the store.
 const FRESH_MS: i64 = 5 * 60 * 1000;
@@ -146,20 +146,10 @@ impl Secrets {
         entry.fetched_ms = Some(now);
         Ok(changed)
     }
-
-    /// Stores a secret, for the command line. The same rules apply as when it is read.
-    pub async fn put(&self, name: &str, value: &SecretString) -> Result<(), SecretError> {
-        let value = strong(name, value.expose_secret())?;
-        let entry = self.entry(name);
-        let mut entry = entry.lock().await;
-        self.inner.store.write(name, value.expose_secret()).await?;
-        *entry = Entry::default();
-        Ok(())
-    }
 }
 
-/// The trimmed value, if it is strong enough.
-fn strong(name: &str, text: &str) -> Result<SecretString, SecretError> {
+/// The trimmed value, if it is strong enough: the rule for reading, and for the command that stores it.
+pub fn strong(name: &str, text: &str) -> Result<SecretString, SecretError> {
     let value = text.trim();
     match weakness(value) {
         None => Ok(SecretString::from(value)),

@@ -3,6 +3,7 @@
 //! Invariants: only this module builds keys and knows attribute values; every write is conditional; reads that decide
 //! about money are strong.
 
+pub mod archive;
 pub mod control;
 pub mod item;
 pub mod keys;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: each rule is shown to fire on a breach planted in a copy of the tree.
 
+mod planted;
 mod rules;
 mod tree;
 
@@ -54,6 +55,11 @@ const PLANTED: &[(&str, &str, &str)] = &[
     ("modules are named after themselves", "shared/src/new/mod.rs", "//! New.\n"),
     ("nothing is unsafe", "local/src/lib.rs", "unsafe fn f() {}\n"),
     ("every function has events", "events/broken.json", "{"),
+    (
+        "every metric is documented",
+        "shared/src/engine.rs",
+        "fn f(m: &Metrics) { m.count(\"Secret\", &[]); }\n",
+    ),
 ];
 
 #[test]

@@ -35,6 +35,8 @@ pub(crate) struct Held {
     pub(crate) as_of: i64,
     /// Orders per page.
     pub(crate) page: usize,
+    /// The listing never ends: after its last page comes its second.
+    pub(crate) circles: bool,
     /// Hosts that do not answer.
     pub(crate) down: BTreeSet<&'static str>,
     /// `METHOD uri` of every request.
@@ -101,7 +103,8 @@ impl Held {
             .take(page)
             .map(|o| json!({ "id": o["id"], "version": o["version"], "updated_at": o["updated_at"] }))
             .collect();
-        let next = (at + page < lines.len()).then(|| (at + page).to_string());
+        let end = self.circles.then(|| page.to_string());
+        let next = (at + page < lines.len()).then(|| (at + page).to_string()).or(end);
         json!({ "orders": orders, "as_of": self.as_of, "next_cursor": next })
     }
 }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod archive;
+#[cfg(test)]
 mod checkout_example;
 #[cfg(test)]
 mod demo;
@@ -13,7 +15,15 @@ mod far_side;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod hints;
+#[cfg(test)]
 mod io;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
+mod newer_build;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]

@@ -1,23 +1,26 @@
 //! Decisions of people: stored once on the order's revision, owners woken, dead letters never lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use local::aws::io::{Effect, internal_error};
-use local::aws::{Answer, Faults, IoLabel};
+use local::aws::{Answer, Call, Faults};
 use local::shop::NewOrder;
 use local::stack::{Options, Stack as LocalStack};
+use local::stripe::WebhookRule;
 use shared::domain::explain;
 use shared::domain::fact::{CaseKind, Decision, Origin, What};
 use shared::domain::ids::Function;
 use shared::domain::money::Currency;
 use shared::domain::time::Seconds;
+use shared::domain::view::PaymentStatus;
 use shared::operator::{self, By, OperatorError, Refusal};
 use shared::queue::{Body, Message, Queue};
 use shared::store::OrderItem;
+use shared::store::orders::Parked;
 
 use crate::far_side::{Stack, charge_seen, seen};
 
@@ -157,10 +160,10 @@ impl Broken {
 impl Faults for Broken {
     fn around<'a>(
         &'a self,
-        label: &'a IoLabel,
-        effect: Effect<'a>,
+        call: Call<'a>,
+        effect: Effect,
     ) -> Pin<Box<dyn Future<Output = Result<Answer, ConnectorError>> + Send + 'a>> {
-        let meant = *self.operation.lock().unwrap() == label.operation;
+        let meant = *self.operation.lock().unwrap() == call.label.operation;
         let breaks = meant
             && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
         Box::pin(async move { Ok(if breaks { internal_error() } else { effect.await }) })
@@ -235,4 +238,60 @@ async fn with_the_money_switch_off_an_operators_refund_waits_and_then_is_made_an
     assert_eq!(told.chain_broken_at, None);
     let marked: Vec<_> = told.facts.iter().filter(|f| f.today.is_some()).collect();
     assert!(marked.is_empty(), "the same rules under another hash decide the same: {marked:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_brings_in_an_order_whose_notice_was_lost() {
+    let stack = LocalStack::start(Options::in_process()).await.unwrap();
+    let engine = stack.engine(Function::Cli);
+    stack.shop.set(|knobs| knobs.lose_notices = 1);
+    let order = stack.shop.place(NewOrder::simple(Currency::parse("EUR").unwrap(), 1_250, None)).unwrap();
+    stack.settle().await.unwrap();
+    let key = stack.key(&order.id).unwrap();
+    assert_eq!(engine.store.load(&key).await.unwrap().rev, 0, "nobody heard of it");
+    let woken = operator::wake(&engine, &key).await.unwrap();
+    assert_eq!((woken.functions, woken.object), (vec![Function::PaymentCreator], None));
+    assert_eq!(engine.store.load(&key).await.unwrap().rev, 0, "a hint stores nothing");
+    stack.settle().await.unwrap();
+    assert!(stack.pay_link(&order.id).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_finds_a_payment_whose_events_were_lost() {
+    let stack = LocalStack::start(Options::in_process()).await.unwrap();
+    let engine = stack.engine(Function::Cli);
+    let order = stack.shop.place(NewOrder::simple(Currency::parse("EUR").unwrap(), 1_250, None)).unwrap();
+    stack.settle().await.unwrap();
+    stack.sim.add_webhook_rule(WebhookRule { lose: true, ..WebhookRule::on("*") });
+    stack.pay(&order.id, "4242424242424242").await.unwrap();
+    stack.settle().await.unwrap();
+    let shown = || stack.shop.order(&order.id).unwrap().payment.map(|p| p.status);
+    assert_eq!(shown(), Some(PaymentStatus::AwaitingPayment));
+    let woken = operator::wake(&engine, &stack.key(&order.id).unwrap()).await.unwrap();
+    assert!(woken.functions.contains(&Function::PaymentRecorder), "{woken:?}");
+    assert!(woken.object.unwrap().starts_with("cs_"));
+    stack.settle().await.unwrap();
+    assert_eq!(shown(), Some(PaymentStatus::Paid));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_parked_is_put_away_once_and_shown_again_when_it_comes_again() {
+    let stack = Stack::start(|_| {}).await;
+    let engine = stack.engine(Function::Cli);
+    let odd = |id: &str| Parked { id: id.into(), source: "stripe".into(), ..Parked::default() };
+    for id in ["evt_1", "evt:2#x"] {
+        engine.store.park(&odd(id), engine.clock.now()).await.unwrap();
+    }
+    let listed = || async {
+        let all = engine.store.parked().await.unwrap();
+        all.into_iter().map(|(_, p)| p.id).collect::<BTreeSet<_>>()
+    };
+    operator::unpark(&engine, "stripe", "evt:2#x", &ada()).await.unwrap();
+    assert_eq!(listed().await, ["evt_1".to_owned()].into());
+    for (source, id) in [("stripe", "evt:2#x"), ("stripe", "evt_9"), ("shop", "evt_1")] {
+        let refusal = refused(operator::unpark(&engine, source, id, &ada()).await.unwrap_err());
+        assert!(refusal.to_string().contains("tandem parked list"), "{refusal}");
+    }
+    engine.store.park(&odd("evt:2#x"), engine.clock.now()).await.unwrap();
+    assert_eq!(listed().await.len(), 2);
 }

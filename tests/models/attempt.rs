@@ -276,8 +276,39 @@ mod probe {
         while let Some((w, d)) = open.pop_front() {
             if items.len() > 1500 && shown < 40 && !items.contains(&w.item) && name.ends_with("f0") {
                 shown += 1;
-                let words: Vec<String> = w.item.facts.iter().map(|f| { let f = m.book.fact_of(*f); let t = f.at.0; let v = serde_json::to_value(&f.what).unwrap(); format!("{}@{}:{}{}{}{}", v["kind"].as_str().unwrap(), if t == 0 { 0 } else { (t - START.0) / 3600 }, v["effect"].as_str().unwrap_or(""), v["status"].as_str().unwrap_or(""), v["result"], v["version"]) }).collect();
-                println!("ITEM {} now {} claims {:?} due {:?}", words.join(" "), (w.now - START.0) / 3600, w.item.claims.iter().map(|c| { let c = m.book.claim_of(*c); (c.effect.clone(), c.deadline.0 - START.0) }).collect::<Vec<_>>(), w.item.due_at.map(|d| d - START.0));
+                let words: Vec<String> = w
+                    .item
+                    .facts
+                    .iter()
+                    .map(|f| {
+                        let f = m.book.fact_of(*f);
+                        let t = f.at.0;
+                        let v = serde_json::to_value(&f.what).unwrap();
+                        format!(
+                            "{}@{}:{}{}{}{}",
+                            v["kind"].as_str().unwrap(),
+                            if t == 0 { 0 } else { (t - START.0) / 3600 },
+                            v["effect"].as_str().unwrap_or(""),
+                            v["status"].as_str().unwrap_or(""),
+                            v["result"],
+                            v["version"]
+                        )
+                    })
+                    .collect();
+                println!(
+                    "ITEM {} now {} claims {:?} due {:?}",
+                    words.join(" "),
+                    (w.now - START.0) / 3600,
+                    w.item
+                        .claims
+                        .iter()
+                        .map(|c| {
+                            let c = m.book.claim_of(*c);
+                            (c.effect.clone(), c.deadline.0 - START.0)
+                        })
+                        .collect::<Vec<_>>(),
+                    w.item.due_at.map(|d| d - START.0)
+                );
             }
             if d > depth {
                 depth = d;

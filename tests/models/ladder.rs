@@ -62,13 +62,17 @@ impl Model for Ladder {
                 world.stripe.taken_or_coming() <= model.machine.most_asked(world)
             }),
             Property::sometimes("a retry pays", |_, world: &World| {
-                let paid = |i: &crate::order::stripe::Intent| i.status == IntentStatus::Succeeded && i.charges > 1;
+                let paid =
+                    |i: &crate::order::stripe::Intent| i.status == IntentStatus::Succeeded && i.charges > 1;
                 world.stripe.intents.iter().any(paid)
             }),
-            Property::sometimes("a webhook tells of the decline before its confirmation has an outcome", |_, world| {
-                let world: &World = world;
-                world.notes.decline_seen_first
-            }),
+            Property::sometimes(
+                "a webhook tells of the decline before its confirmation has an outcome",
+                |_, world| {
+                    let world: &World = world;
+                    world.notes.decline_seen_first
+                },
+            ),
             Property::sometimes("the key of a confirmation is rolled", |_, world: &World| world.notes.rolled),
             Property::sometimes("nobody pays and the intent is cancelled", |_, world: &World| {
                 world.stripe.intents.iter().any(|i| i.status == IntentStatus::Canceled)

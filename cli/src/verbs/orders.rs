@@ -4,30 +4,15 @@ use serde_json::json;
 use shared::domain::explain;
 use shared::domain::fact::{CaseKind, Decision};
 use shared::domain::state::{Case, State};
+use shared::domain::time::UnixTime;
 use shared::operator::{self, Stored};
+use shared::store::orders::Parked;
 
 use crate::output::{Failure, say};
 use crate::world::{World, WorldArgs};
 
 /// Columns of printed text.
 const WIDTH: usize = 100;
-
-const KINDS: [CaseKind; 14] = [
-    CaseKind::RefundApproval,
-    CaseKind::RefundImpossible,
-    CaseKind::RefundTwin,
-    CaseKind::RefundFailed,
-    CaseKind::ReportedRefund,
-    CaseKind::Excess,
-    CaseKind::Dispute,
-    CaseKind::CreationRefused,
-    CaseKind::Uncaptured,
-    CaseKind::Contradiction,
-    CaseKind::Unknown,
-    CaseKind::WriteBack,
-    CaseKind::OrderStatus,
-    CaseKind::Limit,
-];
 
 /// Everything about an order, in words.
 pub(crate) async fn explain(args: &WorldArgs, order: &str, json: bool) -> Result<(), Failure> {
@@ -39,7 +24,8 @@ pub(crate) async fn explain(args: &WorldArgs, order: &str, json: bool) -> Result
     }
     let config = &world.engine.config;
     let now = world.engine.clock.now();
-    let told = explain::explain(&key, &item.facts, &item.claims, &config.policy, &config.policy_hash, now);
+    let facts = world.engine.store.history(&item).await?;
+    let told = explain::explain(&key, &facts, &item.claims, &config.policy, &config.policy_hash, now);
     say(&if json { serde_json::to_string_pretty(&told)? } else { told.text(WIDTH) });
     Ok(())
 }
@@ -58,7 +44,7 @@ pub(crate) async fn case_list(args: &WorldArgs, json: bool) -> Result<(), Failur
     let world = args.open().await?;
     let store = &world.engine.store;
     let mut orders = Vec::new();
-    for kind in KINDS {
+    for kind in CaseKind::ALL.iter().copied() {
         orders.extend(store.cases(kind).await?.into_iter().map(|(key, _, _)| key));
     }
     let mut cases = Vec::new();
@@ -86,12 +72,48 @@ pub(crate) async fn case_list(args: &WorldArgs, json: bool) -> Result<(), Failur
         say(&told(key.as_str(), id, case));
     }
     for (at, p) in &parked {
-        say(&format!(
-            "{at}  parked  {} from {}: {} ({} bytes, {})",
-            p.id, p.source, p.reason, p.size, p.sha256
-        ));
+        say(&parked_line(*at, p));
     }
     say(&format!("{} open, {} parked", cases.len(), parked.len()));
+    Ok(())
+}
+
+fn parked_line(at: UnixTime, p: &Parked) -> String {
+    format!("{at}  parked  {} {}: {} ({} bytes, {})", p.source, p.id, p.reason, p.size, p.sha256)
+}
+
+/// What was signed and cannot be used, oldest first.
+pub(crate) async fn parked_list(args: &WorldArgs, json: bool) -> Result<(), Failure> {
+    let parked = args.open().await?.engine.store.parked().await?;
+    if json {
+        let rows: Vec<_> = parked.iter().map(|(at, p)| json!({"at": at.to_string(), "parked": p})).collect();
+        say(&serde_json::to_string_pretty(&rows)?);
+        return Ok(());
+    }
+    for (at, p) in &parked {
+        say(&parked_line(*at, p));
+    }
+    say(&format!("{} parked", parked.len()));
+    Ok(())
+}
+
+/// One of them was dealt with.
+pub(crate) async fn parked_remove(args: &WorldArgs, source: &str, id: &str, by: &str) -> Result<(), Failure> {
+    let world = args.open().await?;
+    let by = world.by(by).await?;
+    operator::unpark(&world.engine, source, id, &by).await?;
+    say(&format!("{id} from {source} is put away; should it come again, it is shown again"));
+    Ok(())
+}
+
+/// Has an order looked at now.
+pub(crate) async fn wake(args: &WorldArgs, order: &str) -> Result<(), Failure> {
+    let world = args.open().await?;
+    let key = world.order(order)?;
+    let woken = operator::wake(&world.engine, &key).await?;
+    let functions: Vec<&str> = woken.functions.iter().map(|f| f.name()).collect();
+    let object = woken.object.map_or_else(String::new, |id| format!(", {id} is read at Stripe"));
+    say(&format!("{} look(s) at {key}{object}; in the logs: corr {}", functions.join(", "), woken.corr));
     Ok(())
 }
 

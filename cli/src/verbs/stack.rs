@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use local::stripe::{AloneOptions, Started, run_alone};
-use secrecy::SecretString;
 use shared::config::{Config, TANDEM_TOML};
 use shared::domain::time::UnixTime;
 use shared::outbound::http::ReqwestHttp;
@@ -89,6 +88,12 @@ pub(crate) async fn import(args: &WorldArgs, since: &str, apply: bool) -> Result
         true => format!("{} hint(s) queued; the functions read each order and decide", report.hinted),
         false => "nothing was changed; add --apply to bring them in".to_owned(),
     });
+    if report.unusable > 0 {
+        complain(&format!(
+            "{} order(s) are left out: an id is 1 to 100 letters, digits and _ - . : # /",
+            report.unusable
+        ));
+    }
     for (source, why) in &report.failed {
         complain(&format!("{source}: {why}; what is listed of it is incomplete, run it again"));
     }
@@ -116,7 +121,7 @@ pub(crate) async fn secrets_put(args: &WorldArgs, name: &str) -> Result<(), Fail
     }
     let mut text = String::new();
     input.lock().take(SECRET_BYTES_MAX).read_to_string(&mut text)?;
-    world.engine.secrets.put(name, &SecretString::from(text)).await?;
+    crate::secrets::put(&world.sdk, &world.engine.config.secrets, name, &text).await?;
     say(&format!("{name} is stored in {}", world.secrets_place()));
     Ok(())
 }

@@ -5,15 +5,15 @@
 use std::collections::BTreeSet;
 
 use shared::aws::SdkConfig;
-use shared::batch::{CONCURRENCY, Deadline, Delivery, Record, run_batch};
+use shared::batch::Record;
+use shared::clock::Deadline;
 use shared::domain::fact::{Terms, What};
 use shared::domain::ids::{Function, OrderKey};
 use shared::domain::plan::{Action, Do, Reason, plan};
 use shared::domain::state::State;
+use shared::engine::worker::{self, Cause, Worker};
 use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger};
-use shared::error::Disposition;
 use shared::lambda::Error;
-use shared::queue::Body;
 
 /// What the function works with.
 #[derive(Clone)]
@@ -35,17 +35,17 @@ impl Deps {
 
 /// Handles a batch; returns the ids of the messages to keep in the queue.
 pub async fn handle(deps: &Deps, records: Vec<Record>, deadline: Deadline) -> Vec<String> {
-    run_batch(records, CONCURRENCY, deadline, |delivery| one(&deps.engine, delivery)).await
+    worker::run(&deps.engine, &FailureHandler, records, deadline).await
 }
 
-async fn one(engine: &Engine, delivery: Delivery) -> Result<Disposition, EngineError> {
-    let Delivery { message, deadline, .. } = delivery;
-    let Body::Wake { order } = message.body else {
-        return Ok(Disposition::Reject("not a message for this queue"));
-    };
-    let trigger = Trigger { corr: message.corr, event: None, deadline };
-    engine.run(&order, &trigger, &mut Ladder::default()).await?;
-    Ok(Disposition::Done)
+struct FailureHandler;
+
+impl Worker for FailureHandler {
+    type Hand = Ladder;
+
+    fn hand(&self, cause: Cause) -> Option<Ladder> {
+        matches!(cause, Cause::Woken).then(Ladder::default)
+    }
 }
 
 #[derive(Default)]

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shared::aws::SdkConfig;
-use shared::batch::{CONCURRENCY, Deadline, Delivery, Record, run_batch};
+use shared::batch::Record;
+use shared::clock::Deadline;
 use shared::domain::fact::{Terms, What, hash_of};
 use shared::domain::ids::{Function, OrderKey};
 use shared::domain::plan::{Action, Do, Reason};
 use shared::domain::state::State;
 use shared::domain::time::Seconds;
+use shared::engine::worker::{self, Cause, Worker};
 use shared::engine::{Engine, EngineError, Hand, Own, Prepared, Trigger};
 use shared::error::Disposition;
 use shared::lambda::Error;
@@ -38,19 +40,23 @@ impl Deps {
 
 /// Handles a batch; returns the ids of the messages to keep in the queue.
 pub async fn handle(deps: &Deps, records: Vec<Record>, deadline: Deadline) -> Vec<String> {
-    run_batch(records, CONCURRENCY, deadline, |delivery| one(&deps.engine, delivery)).await
+    worker::run(&deps.engine, &Notifier, records, deadline).await
 }
 
-async fn one(engine: &Engine, delivery: Delivery) -> Result<Disposition, EngineError> {
-    let Delivery { message, deadline, .. } = delivery;
-    match message.body {
-        Body::Wake { order } => {
-            let trigger = Trigger { corr: message.corr, event: None, deadline };
-            engine.run(&order, &trigger, &mut Teller).await?;
-            Ok(Disposition::Done)
+struct Notifier;
+
+impl Worker for Notifier {
+    type Hand = Teller;
+
+    fn hand(&self, cause: Cause) -> Option<Teller> {
+        matches!(cause, Cause::Woken).then_some(Teller)
+    }
+
+    async fn apart(&self, engine: &Engine, body: Body) -> Result<Disposition, EngineError> {
+        match body {
+            Body::Notice { key, data } => of_no_order(engine, &key, data).await,
+            _ => Ok(worker::ANOTHERS),
         }
-        Body::Notice { key, data } => of_no_order(engine, &key, data).await,
-        _ => Ok(Disposition::Reject("not a message for this queue")),
     }
 }
 
@@ -160,6 +166,7 @@ fn notice_of(engine: &Engine, key: &OrderKey, state: &State, notice: &str) -> (&
             ("case.opened", data)
         }
         (Some("gave_up"), _) => ("payment.gave_up", data),
+        (Some("balance"), _) => ("payment.balance_due", data),
         (_, Some(rest)) if rest.contains("reminder") => ("payment.reminder", data),
         _ => ("payment.action_required", data),
     }

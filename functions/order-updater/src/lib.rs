@@ -3,17 +3,18 @@
 //! Invariant: one write in flight per order; a lower version never undoes a newer one.
 
 use shared::aws::SdkConfig;
-use shared::batch::{CONCURRENCY, Deadline, Delivery, Record, run_batch};
+use shared::batch::Record;
+use shared::clock::Deadline;
 use shared::domain::fact::{Terms, What};
 use shared::domain::ids::{Function, OrderKey};
 use shared::domain::plan::{Action, Do, Reason};
 use shared::domain::state::State;
 use shared::domain::time::Seconds;
+use shared::engine::worker::{self, Cause, Worker};
 use shared::engine::{Engine, EngineError, Hand, Own, Prepared, Trigger};
-use shared::error::Disposition;
 use shared::lambda::Error;
 use shared::outbound::checkout::CheckoutError;
-use shared::queue::Body;
+use shared::planted::{Bug, planted};
 use shared::telemetry::{Scrubbed, event};
 
 /// What the function works with.
@@ -36,17 +37,17 @@ impl Deps {
 
 /// Handles a batch; returns the ids of the messages to keep in the queue.
 pub async fn handle(deps: &Deps, records: Vec<Record>, deadline: Deadline) -> Vec<String> {
-    run_batch(records, CONCURRENCY, deadline, |delivery| one(&deps.engine, delivery)).await
+    worker::run(&deps.engine, &OrderUpdater, records, deadline).await
 }
 
-async fn one(engine: &Engine, delivery: Delivery) -> Result<Disposition, EngineError> {
-    let Delivery { message, deadline, .. } = delivery;
-    let Body::Wake { order } = message.body else {
-        return Ok(Disposition::Reject("not a message for this queue"));
-    };
-    let trigger = Trigger { corr: message.corr, event: None, deadline };
-    engine.run(&order, &trigger, &mut Teller).await?;
-    Ok(Disposition::Done)
+struct OrderUpdater;
+
+impl Worker for OrderUpdater {
+    type Hand = Teller;
+
+    fn hand(&self, cause: Cause) -> Option<Teller> {
+        matches!(cause, Cause::Woken).then_some(Teller)
+    }
 }
 
 struct Teller;
@@ -101,6 +102,7 @@ impl Hand for Teller {
             let effect = "tell".to_owned();
             Ok(Own::Refused(vec![What::TellFailed { effect, detail }]))
         };
+        let version = if planted(Bug::UnconditionalPush) { version + 1_000_000 } else { version };
         match engine.shop(key).await?.write_back(&key.order_id(), version, &view).await {
             Ok(order) => match order.payment.map_or(0, |p| p.version) {
                 held if held == version => Ok(Own::Done(vec![What::ViewTold { version }])),

@@ -3,17 +3,18 @@
 //! Invariant: the order is read at its system before anything is made, under the revision that the claim is committed on.
 
 use shared::aws::SdkConfig;
-use shared::batch::{CONCURRENCY, Deadline, Delivery, Record, run_batch};
+use shared::batch::Record;
+use shared::clock::Deadline;
 use shared::domain::fact::What;
 use shared::domain::ids::{Function, OrderKey};
 use shared::domain::order::{Collection, Order, OrderStatus};
 use shared::domain::plan::{Action, Do, Reason};
 use shared::domain::state::State;
+use shared::engine::worker::{self, Cause, Worker};
 use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger};
 use shared::error::Disposition;
 use shared::lambda::Error;
 use shared::queue::Body;
-use shared::store::orders::Parked;
 
 /// What the function works with.
 #[derive(Clone)]
@@ -35,32 +36,25 @@ impl Deps {
 
 /// Handles a batch; returns the ids of the messages to keep in the queue.
 pub async fn handle(deps: &Deps, records: Vec<Record>, deadline: Deadline) -> Vec<String> {
-    run_batch(records, CONCURRENCY, deadline, |delivery| one(&deps.engine, delivery)).await
+    worker::run(&deps.engine, &PaymentCreator, records, deadline).await
 }
 
-async fn one(engine: &Engine, delivery: Delivery) -> Result<Disposition, EngineError> {
-    let Delivery { message, deadline, .. } = delivery;
-    let (key, event, hinted) = match message.body {
-        Body::Wake { order } => (order, None, None),
-        Body::Order { source, order_id, version, event, .. } => {
-            let made = OrderKey::new(&engine.config.stack, "checkout", &source, &order_id);
-            let key = made.map_err(|e| EngineError::Config(e.to_string()))?;
-            (key, Some(format!("{source}/{event}")), version)
+struct PaymentCreator;
+
+impl Worker for PaymentCreator {
+    type Hand = Creator;
+
+    fn hand(&self, cause: Cause) -> Option<Creator> {
+        match cause {
+            Cause::Woken => Some(Creator { hinted: None, order: None }),
+            Cause::Changed(version) => Some(Creator { hinted: version, order: None }),
+            Cause::Stripe(_) => None,
         }
-        Body::Parked { source, event, sha256, size, reason } => {
-            let id = event.unwrap_or_else(|| sha256.clone());
-            let parked = Parked { id, source, reason, sha256, size: u64::try_from(size).unwrap_or(u64::MAX) };
-            engine.store.park(&parked, engine.clock.now()).await?;
-            return Ok(Disposition::Done);
-        }
-        Body::Stripe(_) | Body::Notice { .. } => {
-            return Ok(Disposition::Reject("not a message for this queue"));
-        }
-    };
-    let trigger = Trigger { corr: message.corr, event, deadline };
-    let mut hand = Creator { hinted, order: None };
-    engine.run(&key, &trigger, &mut hand).await?;
-    Ok(Disposition::Done)
+    }
+
+    async fn apart(&self, engine: &Engine, body: Body) -> Result<Disposition, EngineError> {
+        worker::park(engine, body).await
+    }
 }
 
 struct Creator {

@@ -36,7 +36,12 @@ impl Deps {
 
 /// Answers one request.
 pub async fn handle(deps: &Deps, request: HttpEvent) -> HttpReply {
-    let engine = &deps.engine;
+    let reply = reply(&deps.engine, request).await;
+    deps.engine.metrics.flush();
+    reply
+}
+
+async fn reply(engine: &Engine, request: HttpEvent) -> HttpReply {
     let segments = request.segments();
     let token = match segments.as_slice() {
         [.., "pay", token] if is_token(token) => (*token).to_owned(),

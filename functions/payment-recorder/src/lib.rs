@@ -5,19 +5,18 @@
 use std::collections::BTreeSet;
 
 use shared::aws::SdkConfig;
-use shared::batch::{CONCURRENCY, Deadline, Delivery, Record, run_batch};
+use shared::batch::Record;
+use shared::clock::Deadline;
 use shared::domain::fact::{Terms, What};
 use shared::domain::ids::{Function, OrderKey};
 use shared::domain::plan::{Action, Do, Reason, plan};
 use shared::domain::state::State;
 use shared::engine::look::unless_missing;
-use shared::engine::route::Routed;
+use shared::engine::worker::{self, Cause, Worker};
 use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger};
 use shared::error::Disposition;
 use shared::lambda::Error;
 use shared::queue::{Body, StripeHint};
-use shared::store::orders::Parked;
-use shared::telemetry::{Id, event};
 
 /// What the function works with.
 #[derive(Clone)]
@@ -39,54 +38,25 @@ impl Deps {
 
 /// Handles a batch; returns the ids of the messages to keep in the queue.
 pub async fn handle(deps: &Deps, records: Vec<Record>, deadline: Deadline) -> Vec<String> {
-    run_batch(records, CONCURRENCY, deadline, |delivery| one(&deps.engine, delivery)).await
+    worker::run(&deps.engine, &PaymentRecorder, records, deadline).await
 }
 
-async fn one(engine: &Engine, delivery: Delivery) -> Result<Disposition, EngineError> {
-    let Delivery { message, deadline, .. } = delivery;
-    let (key, hint) = match message.body {
-        Body::Wake { order } => (order, None),
-        Body::Stripe(hint) => {
-            let source = engine.stripe_source(&hint.source)?.clone();
-            let client = engine.stripe(&source, deadline).await?;
-            match engine.route(&hint, &source, &client).await? {
-                Routed::Order(key) => (key, Some(hint)),
-                Routed::Foreign => {
-                    event!(info, "not ours", event.id = Id(&hint.event), object.id = Id(&hint.object_id));
-                    return Ok(Disposition::Done);
-                }
-                Routed::Unowned => {
-                    keep(engine, &hint).await?;
-                    return Ok(Disposition::Done);
-                }
-            }
-        }
-        Body::Parked { source, event, sha256, size, reason } => {
-            let id = event.unwrap_or_else(|| sha256.clone());
-            let parked = Parked { id, source, reason, sha256, size: u64::try_from(size).unwrap_or(u64::MAX) };
-            engine.store.park(&parked, engine.clock.now()).await?;
-            return Ok(Disposition::Done);
-        }
-        Body::Order { .. } | Body::Notice { .. } => {
-            return Ok(Disposition::Reject("not a message for this queue"));
-        }
-    };
-    let event = hint.as_ref().filter(|h| !h.event.is_empty()).map(|h| format!("{}/{}", h.source, h.event));
-    let trigger = Trigger { corr: message.corr, event, deadline };
-    engine.run(&key, &trigger, &mut Recorder { hint, checked: BTreeSet::new() }).await?;
-    Ok(Disposition::Done)
-}
+struct PaymentRecorder;
 
-/// Keeps an object that names us and that no order of this stack answers to.
-async fn keep(engine: &Engine, hint: &StripeHint) -> Result<(), EngineError> {
-    let parked = Parked {
-        id: hint.object_id.clone(),
-        source: hint.source.clone(),
-        reason: "its metadata names an order that no configured shop has".into(),
-        sha256: hint.sha256.clone().unwrap_or_default(),
-        size: 0,
-    };
-    Ok(engine.store.park(&parked, engine.clock.now()).await?)
+impl Worker for PaymentRecorder {
+    type Hand = Recorder;
+
+    fn hand(&self, cause: Cause) -> Option<Recorder> {
+        match cause {
+            Cause::Woken => Some(Recorder { hint: None, checked: BTreeSet::new() }),
+            Cause::Stripe(hint) => Some(Recorder { hint: Some(hint), checked: BTreeSet::new() }),
+            Cause::Changed(_) => None,
+        }
+    }
+
+    async fn apart(&self, engine: &Engine, body: Body) -> Result<Disposition, EngineError> {
+        worker::park(engine, body).await
+    }
 }
 
 struct Recorder {

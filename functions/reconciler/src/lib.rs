@@ -47,7 +47,6 @@ impl Default for Limits {
 pub struct Deps {
     engine: Engine,
     reports: Reports,
-    metrics: Metrics,
     grace: Seconds,
     limits: Limits,
 }
@@ -57,17 +56,15 @@ impl Deps {
     pub async fn from_env(sdk: &SdkConfig) -> Result<Self, Error> {
         let engine = Engine::from_env(Function::Reconciler, sdk).await?;
         engine.config.resources.queue_url(Queue::Notifications)?;
-        let mut deps = Self::new(engine, sdk);
+        let deps = Self::new(engine, sdk);
         deps.reports.bucket()?;
-        deps.metrics = Metrics::stdout(Function::Reconciler, deps.engine.clock.clone());
         Ok(deps)
     }
 
     /// From parts: the local stack and tests. Metrics stay in memory.
     pub fn new(engine: Engine, sdk: &SdkConfig) -> Self {
         let reports = Reports::new(aws::s3(sdk), &engine.config.resources);
-        let metrics = Metrics::held(Function::Reconciler);
-        Self { engine, reports, metrics, grace: GRACE, limits: Limits::default() }
+        Self { engine, reports, grace: GRACE, limits: Limits::default() }
     }
 
     /// Counts what is younger than `grace` as still on its way; five minutes if this is not called.
@@ -86,7 +83,7 @@ impl Deps {
 
     /// What was counted.
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.engine.metrics
     }
 
     fn now(&self) -> UnixTime {
@@ -176,7 +173,7 @@ pub fn window_of(event: &ScheduleEvent, now: UnixTime) -> Result<Window, BadWind
 pub async fn scheduled(deps: &Deps, event: ScheduleEvent, deadline: Deadline) -> Result<(), ReconcileError> {
     let window = window_of(&event, deps.now())?;
     let ended = handle(deps, window, deadline).await;
-    deps.metrics.flush();
+    deps.metrics().flush();
     ended.map(|_| ())
 }
 
@@ -206,9 +203,9 @@ pub async fn handle(
     let message = Message::new(&correlation_id(key), notice);
     deps.engine.queue.send(Queue::Notifications, &message, None).await?;
     for (kind, count) in report.counts() {
-        deps.metrics.add("Exceptions", u64::from(count), &[("Kind", kind.name())]);
+        deps.metrics().add("Exceptions", u64::from(count), &[("Kind", kind.name())]);
     }
-    deps.metrics.count("Reconciliations", &[]);
+    deps.metrics().count("Reconciliations", &[]);
     Ok(report)
 }
 

@@ -5,19 +5,20 @@
 use std::collections::BTreeSet;
 
 use shared::aws::SdkConfig;
-use shared::batch::{CONCURRENCY, Deadline, Delivery, Record, run_batch};
+use shared::batch::Record;
+use shared::clock::Deadline;
 use shared::domain::fact::{Terms, What};
 use shared::domain::ids::{Function, OrderKey};
 use shared::domain::plan::{Action, Do, Reason, plan};
 use shared::domain::state::State;
-use shared::engine::route::Routed;
-use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger};
-use shared::error::Disposition;
+use shared::engine::look::unless_missing;
+use shared::engine::worker::{self, Cause, Worker};
+use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger, seen};
 use shared::lambda::Error;
 use shared::outbound::stripe::StripeClient;
-use shared::queue::{Body, StripeHint};
-use shared::store::orders::Parked;
-use shared::telemetry::{Id, event};
+use shared::outbound::stripe::objects::{Expandable, Refund};
+use shared::planted::{Bug, planted};
+use shared::queue::StripeHint;
 
 /// What the function works with.
 #[derive(Clone)]
@@ -39,39 +40,21 @@ impl Deps {
 
 /// Handles a batch; returns the ids of the messages to keep in the queue.
 pub async fn handle(deps: &Deps, records: Vec<Record>, deadline: Deadline) -> Vec<String> {
-    run_batch(records, CONCURRENCY, deadline, |delivery| one(&deps.engine, delivery)).await
+    worker::run(&deps.engine, &RefundProcessor, records, deadline).await
 }
 
-async fn one(engine: &Engine, delivery: Delivery) -> Result<Disposition, EngineError> {
-    let Delivery { message, deadline, .. } = delivery;
-    let (key, hint) = match message.body {
-        Body::Wake { order } => (order, None),
-        Body::Stripe(hint) => {
-            let source = engine.stripe_source(&hint.source)?.clone();
-            let client = engine.stripe(&source, deadline).await?;
-            match engine.route(&hint, &source, &client).await? {
-                Routed::Order(key) => (key, Some(hint)),
-                Routed::Foreign => {
-                    event!(info, "not ours", event.id = Id(&hint.event), object.id = Id(&hint.object_id));
-                    return Ok(Disposition::Done);
-                }
-                Routed::Unowned => {
-                    let reason = "its metadata names an order that no configured shop has".to_owned();
-                    let (id, source) = (hint.object_id.clone(), hint.source.clone());
-                    let parked = Parked { id, source, reason, ..Parked::default() };
-                    engine.store.park(&parked, engine.clock.now()).await?;
-                    return Ok(Disposition::Done);
-                }
-            }
+struct RefundProcessor;
+
+impl Worker for RefundProcessor {
+    type Hand = Refunder;
+
+    fn hand(&self, cause: Cause) -> Option<Refunder> {
+        match cause {
+            Cause::Woken => Some(Refunder { hint: None, read: BTreeSet::new() }),
+            Cause::Stripe(hint) => Some(Refunder { hint: Some(hint), read: BTreeSet::new() }),
+            Cause::Changed(_) => None,
         }
-        Body::Order { .. } | Body::Parked { .. } | Body::Notice { .. } => {
-            return Ok(Disposition::Reject("not a message for this queue"));
-        }
-    };
-    let event = hint.as_ref().filter(|h| !h.event.is_empty()).map(|h| format!("{}/{}", h.source, h.event));
-    let trigger = Trigger { corr: message.corr, event, deadline };
-    engine.run(&key, &trigger, &mut Refunder { hint, read: BTreeSet::new() }).await?;
-    Ok(Disposition::Done)
+    }
 }
 
 struct Refunder {
@@ -99,6 +82,42 @@ impl Refunder {
         self.read.insert(charge.to_owned());
         Ok(out)
     }
+}
+
+/// What an event is about: charges to read, and the refund itself where the event did not say whose it is.
+#[derive(Default)]
+struct Named {
+    charges: Vec<String>,
+    refund: Option<Refund>,
+}
+
+async fn named(
+    engine: &Engine,
+    trigger: &Trigger,
+    key: &OrderKey,
+    state: &State,
+    hint: &StripeHint,
+) -> Result<Named, EngineError> {
+    let known = if hint.object_type == "charge" { Some(&hint.object_id) } else { hint.refs.get("charge") };
+    if known.is_some() || hint.object_type != "refund" {
+        return Ok(Named { charges: known.cloned().into_iter().collect(), refund: None });
+    }
+    let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;
+    let Some(mut refund) = unless_missing(client.retrieve_refund(&hint.object_id).await)? else {
+        return Ok(Named::default());
+    };
+    if refund.charge.is_none() {
+        let intent = refund.payment_intent.as_ref().map(|i| i.id());
+        let charge =
+            state.charges.values().filter(|c| Some(c.intent.as_str()) == intent).max_by_key(|c| c.created);
+        refund.charge = charge.map(|c| Expandable::Id(c.id.clone()));
+    }
+    let charges = match &refund.charge {
+        Some(charge) => vec![charge.id().to_owned()],
+        // It may be of any that the order has.
+        None => state.charges.keys().cloned().collect(),
+    };
+    Ok(Named { charges, refund: Some(refund) })
 }
 
 /// Charges that the plan wants read before it goes on.
@@ -136,16 +155,20 @@ impl Hand for Refunder {
         if moved {
             self.read.clear();
         }
-        let mut charges: Vec<String> = Vec::new();
-        if let (true, Some(hint)) = (moved, &self.hint) {
-            let named =
-                if hint.object_type == "charge" { Some(&hint.object_id) } else { hint.refs.get("charge") };
-            charges.extend(named.cloned());
+        let Named { mut charges, refund } = match (moved, &self.hint) {
+            (true, Some(hint)) => named(engine, trigger, key, state, hint).await?,
+            _ => Named::default(),
+        };
+        let mut out = Vec::new();
+        if let Some(refund) = refund.filter(|r| r.charge.is_some()) {
+            let unreadable = |why| EngineError::Unreadable { object: refund.id.clone(), why };
+            out.push((seen::refund(&refund).map_err(unreadable)?, Reason::Observed));
         }
-        charges.extend(wanted(engine, state));
+        if !planted(Bug::RefundWithoutList) {
+            charges.extend(wanted(engine, state));
+        }
         charges.retain(|c| !self.read.contains(c));
         charges.dedup();
-        let mut out = Vec::new();
         if charges.is_empty() {
             return Ok(out);
         }
@@ -167,6 +190,7 @@ impl Hand for Refunder {
         let Do::Effect { effect, terms } = &action.what else { return Ok(Prepared::Nothing) };
         if let Terms::Refund { charge, .. } = terms
             && !self.read.contains(charge)
+            && !planted(Bug::RefundWithoutList)
         {
             // Planned by what this very round saw: the list comes first, the claim in the next round.
             let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use shared::domain::time::UnixTime;
+use shared::domain::time::{Seconds, UnixTime};
 use shared::engine::Engine;
 use shared::inbound::sha256_hex;
 
@@ -80,6 +80,27 @@ pub(crate) struct Listing {
     pub(crate) page: String,
     /// It is the day's long one.
     pub(crate) long: bool,
+    /// Pages it has named.
+    #[serde(default)]
+    pub(crate) visited: Visited,
+}
+
+impl Listing {
+    /// Notes a page that it names; `false` if it named it before, and so goes in a circle.
+    pub(crate) fn visit(&mut self, page: &str) -> bool {
+        self.visited.visit(page)
+    }
+}
+
+/// The pages that a listing has named, as marks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Visited(BTreeSet<String>);
+
+impl Visited {
+    /// Notes a page; `false` if it was noted before, or if there are more than any listing has.
+    pub(crate) fn visit(&mut self, page: &str) -> bool {
+        self.0.len() < MARKS_MAX && self.0.insert(mark(page))
+    }
 }
 
 /// How far a source was read.
@@ -89,6 +110,9 @@ pub(crate) struct Progress {
     pub(crate) started: UnixTime,
     /// Everything before this was handed over.
     pub(crate) watermark: UnixTime,
+    /// The last run that went well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) good_at: Option<UnixTime>,
     /// When the next long look begins.
     pub(crate) next_long: UnixTime,
     /// Handed over within the overlap.
@@ -100,6 +124,28 @@ pub(crate) struct Progress {
     /// For orders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listing: Option<Listing>,
+}
+
+/// No good run for longer than this means that we were down, or the source was. A message is tried for about as long before
+/// it is a dead letter.
+const GAP: Seconds = Seconds::minutes(20);
+
+impl Progress {
+    /// After a gap nothing counts as handed over: what was queued just before may have died with its messages. So it is
+    /// handed over again, and the long look comes now.
+    fn after_gap(&mut self, now: UnixTime) {
+        if self.good_at.is_some_and(|at| now - at > GAP) {
+            self.seen = Seen { floor: self.seen.floor, ..Seen::default() };
+            self.next_long = self.next_long.min(now);
+            // Once for each gap: a source that stays down is not handed over anew with every run.
+            self.good_at = None;
+        }
+    }
+
+    /// A run reached the source and handed over what it found, or as much as it may.
+    pub(crate) fn ran(&mut self, now: UnixTime) {
+        self.good_at = Some(now);
+    }
 }
 
 /// A source's progress as loaded.
@@ -118,17 +164,19 @@ impl Cursor {
         next_long: UnixTime,
     ) -> Result<Self, PartError> {
         let before = engine.store.cursor(&engine.config.stack, &name).await?;
-        let progress = match &before {
+        let mut progress: Progress = match &before {
             Some(text) => serde_json::from_str(text).map_err(|_| PartError::Cursor(name.clone()))?,
             None => Progress {
                 started: first,
                 watermark: first,
+                good_at: None,
                 next_long,
                 seen: Seen::default(),
                 long: None,
                 listing: None,
             },
         };
+        progress.after_gap(engine.clock.now());
         Ok(Self { name, before, progress })
     }
 

@@ -101,6 +101,9 @@ pub(crate) async fn run(
         }
     }
     walk.report.hinted = walk.hints.sent;
+    if ended.is_ok() {
+        progress.ran(now);
+    }
     cursor.save(engine).await?;
     ended
 }

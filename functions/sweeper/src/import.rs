@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use shared::config::Source;
 use shared::domain::time::UnixTime;
+use shared::inbound::checkout::is_order_id;
 use shared::queue::Queue;
 
+use crate::cursor::Visited;
 use crate::{Deps, Hints, PartError, poll};
 
 /// What an import found or did.
@@ -15,6 +17,8 @@ pub struct ImportReport {
     pub listed: BTreeMap<String, u32>,
     /// Hints queued; none in a dry run.
     pub hinted: u32,
+    /// Orders whose id is none that may travel through queues and logs.
+    pub unusable: u32,
     /// What failed, in words, by source: its listing may be incomplete.
     pub failed: Vec<(String, String)>,
 }
@@ -45,11 +49,14 @@ async fn source_since(
     let client = deps.engine.shop_named(name).await?;
     let mut hints = Hints::new(deps, u32::MAX);
     let mut page_at: Option<String> = None;
+    let mut visited = Visited::default();
     loop {
         let page = client.list(since, page_at.as_deref()).await?;
         for order in &page.orders {
             *report.listed.entry(name.to_owned()).or_default() += 1;
-            if apply {
+            if !is_order_id(&order.id) {
+                report.unusable += 1;
+            } else if apply {
                 let (corr, body) = poll::hint_of(name, order);
                 hints.send(Queue::Orders, &corr, body).await?;
                 report.hinted += 1;
@@ -57,7 +64,7 @@ async fn source_since(
         }
         match page.next_cursor {
             None => return Ok(()),
-            Some(next) if page_at.as_deref() == Some(&next) => {
+            Some(next) if !visited.visit(&next) => {
                 return Err(PartError::Circle(name.to_owned()));
             }
             Some(next) => page_at = Some(next),

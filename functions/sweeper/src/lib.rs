@@ -38,7 +38,6 @@ const LEASE: &str = "sweeper";
 #[derive(Clone)]
 pub struct Deps {
     engine: Engine,
-    metrics: Metrics,
 }
 
 impl Deps {
@@ -48,18 +47,17 @@ impl Deps {
         for queue in Queue::ALL {
             engine.config.resources.queue_url(queue)?;
         }
-        let metrics = Metrics::stdout(Function::Sweeper, engine.clock.clone());
-        Ok(Self { engine, metrics })
+        Ok(Self { engine })
     }
 
     /// From parts: the local stack, the command line and tests. Metrics stay in memory.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, metrics: Metrics::held(Function::Sweeper) }
+        Self { engine }
     }
 
     /// What was counted.
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.engine.metrics
     }
 
     fn now(&self) -> UnixTime {
@@ -85,7 +83,7 @@ pub enum PartError {
     #[error("cursor {0} was moved by another run; nothing is lost, the next run goes on from there")]
     Moved(String),
     /// An order system whose listing does not end.
-    #[error("the listing of {0} names the same next page twice")]
+    #[error("the listing of {0} names a page twice, or more pages than any listing has")]
     Circle(String),
 }
 
@@ -152,7 +150,7 @@ fn words(failed: &[(String, String)]) -> String {
 /// One scheduled run.
 pub async fn scheduled(deps: &Deps, _event: ScheduleEvent, deadline: Deadline) -> Result<(), SweepError> {
     let ended = handle(deps, deadline).await;
-    deps.metrics.flush();
+    deps.metrics().flush();
     ended.map(|_| ())
 }
 
@@ -163,7 +161,7 @@ pub async fn handle(deps: &Deps, deadline: Deadline) -> Result<SweepReport, Swee
     let left = Seconds(i64::try_from(deadline.remaining().as_secs()).unwrap_or(0));
     let now = deps.now();
     if !engine.store.lease(stack, LEASE, &holder, now, now + left + LEASE_MARGIN).await? {
-        deps.metrics.count("SweepsBusy", &[]);
+        deps.metrics().count("SweepsBusy", &[]);
         return Ok(SweepReport { busy: true, ..SweepReport::default() });
     }
     let report = run(deps, deadline).await;
@@ -211,7 +209,7 @@ fn failed(list: &mut Vec<(String, String)>, part: &str, error: &PartError) {
 }
 
 fn count(deps: &Deps, report: &SweepReport) {
-    let metrics = &deps.metrics;
+    let metrics = deps.metrics();
     metrics.add("DueFound", u64::from(report.due.looked), &[]);
     metrics.add("DueWoken", u64::from(report.due.woken), &[]);
     metrics.add("DueUnreadable", u64::from(report.due.strange), &[]);
@@ -221,6 +219,7 @@ fn count(deps: &Deps, report: &SweepReport) {
     }
     for (name, part) in &report.polls {
         metrics.add("OrdersHinted", u64::from(part.hinted), &[("Source", name)]);
+        metrics.add("OrdersUnusable", u64::from(part.unusable), &[("Source", name)]);
     }
     metrics.add("SweepPartsFailed", report.failed.len() as u64, &[]);
 }

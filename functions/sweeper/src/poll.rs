@@ -7,11 +7,13 @@ use shared::batch::Deadline;
 use shared::config::CheckoutSource;
 use shared::domain::ids::key_part;
 use shared::domain::time::{Seconds, UnixTime};
+use shared::inbound::checkout::is_order_id;
 use shared::outbound::checkout::{CheckoutError, OrderRef};
+use shared::planted::{Bug, planted};
 use shared::queue::{Body, Queue};
-use shared::telemetry::correlation_id;
+use shared::telemetry::{Id, correlation_id, event};
 
-use crate::cursor::{Cursor, Listing};
+use crate::cursor::{Cursor, Listing, Visited};
 use crate::{Deps, Hints, MARGIN, PartError};
 
 /// A long listing begins a day after the last one.
@@ -26,6 +28,8 @@ pub struct PollReport {
     pub hinted: u32,
     /// Handed over earlier at the same version.
     pub known: u32,
+    /// New ones whose id is none that may travel through queues and logs.
+    pub unusable: u32,
     /// The listing goes on in the next run.
     pub more: bool,
 }
@@ -60,6 +64,9 @@ pub(crate) async fn run(
     let mut cursor = Cursor::open(&deps.engine, name, deps.first_start(), deps.now() + LONG_EVERY).await?;
     let ended = pages(deps, source, deadline, &mut cursor, report).await;
     let progress = &mut cursor.progress;
+    if ended.is_ok() {
+        progress.ran(deps.now());
+    }
     progress.seen.trim(progress.watermark - deps.engine.config.sweeper.overlap);
     cursor.save(&deps.engine).await?;
     ended
@@ -74,7 +81,7 @@ fn listing(deps: &Deps, cursor: &Cursor) -> (Listing, Option<String>) {
     let long = deps.now() >= progress.next_long;
     let overlap = if long { limits.long_overlap } else { limits.overlap };
     let since = progress.started.max(progress.watermark - overlap);
-    (Listing { since, as_of: UnixTime(0), page: String::new(), long }, None)
+    (Listing { since, as_of: UnixTime(0), page: String::new(), long, visited: Visited::default() }, None)
 }
 
 async fn pages(
@@ -108,19 +115,29 @@ async fn pages(
                 report.known += 1;
                 continue;
             }
+            if !is_order_id(&order.id) {
+                // The id itself is not logged: it may be an address.
+                event!(error, "a listed order has an id that none can have", source = Id(&source.name));
+                report.unusable += 1;
+                cursor.progress.seen.add(order.updated_at, &event);
+                continue;
+            }
             if hints.spent() {
                 report.more = true;
                 cursor.progress.listing = resume(&listing, page_at);
                 return Ok(());
             }
             let (corr, body) = hint_of(&source.name, order);
-            hints.send(Queue::Orders, &corr, body).await?;
+            let sent = hints.send(Queue::Orders, &corr, body).await;
+            if !planted(Bug::WatermarkBeforeHints) {
+                sent?;
+            }
             report.hinted = hints.sent;
             cursor.progress.seen.add(order.updated_at, &event);
         }
         match page.next_cursor {
             None => break,
-            Some(next) if page_at.as_deref() == Some(&next) => {
+            Some(next) if !listing.visit(&next) => {
                 cursor.progress.listing = None;
                 return Err(PartError::Circle(source.name.clone()));
             }

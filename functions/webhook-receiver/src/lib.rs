@@ -1,7 +1,8 @@
 //! `POST /webhooks/{source}`: a webhook's signature is checked over its raw bytes, one hint is queued, then it is answered.
 //!
 //! Invariant: a 2xx means the hint is queued or not needed. A refused request makes no call to AWS, save that a signature
-//! which no secret matches lets the secrets be read again, at most once a minute, so that a rolled secret is found.
+//! which no secret matches lets the secrets be read again, at most once a minute, so that a rolled secret is found. A source
+//! without a secret answers 5xx, so that its sender repeats; the others are not held up by it.
 
 use std::sync::Arc;
 
@@ -41,8 +42,16 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Whether it is not there, or not readable now: it may be, later.
+    fn is_absent(&self) -> bool {
+        matches!(self, Self::Secret(SecretError::Missing { .. } | SecretError::Store { .. }))
+    }
+}
+
 impl Deps {
-    /// From the function's environment. Refuses to start on a bad setting, a missing queue or a weak secret.
+    /// From the function's environment. Refuses to start on a bad setting, a missing queue, a weak secret, or when no source
+    /// has one.
     pub async fn from_env(sdk: &SdkConfig) -> Result<Self, Error> {
         let config = Config::from_env()?;
         for queue in [Queue::Orders, Queue::Payments, Queue::Refunds] {
@@ -50,9 +59,11 @@ impl Deps {
         }
         let secrets = Secrets::new(&config.secrets, sdk, Clock::System);
         let queue = QueueSender::new(aws::sqs(sdk), &config.resources);
-        let mut deps = Self::new(Arc::new(config), secrets, queue, Clock::System);
-        deps.metrics = Metrics::stdout(Function::WebhookReceiver, Clock::System);
-        deps.check_secrets().await?;
+        let metrics = Metrics::stdout(Function::WebhookReceiver, &config.stack, Clock::System);
+        let deps = Self { metrics, ..Self::new(Arc::new(config), secrets, queue, Clock::System) };
+        let checked = deps.check_secrets().await;
+        deps.metrics.flush();
+        checked?;
         Ok(deps)
     }
 
@@ -66,14 +77,33 @@ impl Deps {
         &self.metrics
     }
 
-    /// Loads every source's secrets once, so that a weak or missing one is found at start.
+    /// Loads every source's secrets once, so that a weak or missing one is found at start. A weak one refuses; a missing one
+    /// is said and counted, and refuses only if no source has any.
     pub async fn check_secrets(&self) -> Result<(), LoadError> {
-        for source in self.config.sources.values() {
+        let (mut usable, mut absent) = (0, None);
+        for (source_name, source) in &self.config.sources {
             for name in secret_names(source) {
-                self.secret(source, name).await?;
+                match self.secret(source, name).await {
+                    Ok(_) => usable += 1,
+                    Err(error) if error.is_absent() => {
+                        self.without_secret(source_name, &error);
+                        absent = Some(error);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
-        Ok(())
+        match absent {
+            Some(error) if usable == 0 => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// A person must look: the source, or one of its secrets, is out of use.
+    fn without_secret(&self, source: &str, error: &LoadError) {
+        let text = error.to_string();
+        event!(error, "a source is without a secret", source = Id(source), error = Scrubbed(&text));
+        self.metrics.count("NoSecret", &[("Source", source)]);
     }
 
     async fn secret(&self, source: &Source, name: &str) -> Result<WebhookSecret, LoadError> {
@@ -146,8 +176,7 @@ async fn answer(deps: &Deps, request: &HttpEvent) -> HttpReply {
             return HttpReply::status(400);
         }
         Err(error) => {
-            let text = error.to_string();
-            event!(error, "webhook not checked: no secrets", source = Id(name), error = Scrubbed(&text));
+            deps.without_secret(name, &error);
             deps.metrics.count("Unavailable", &[("Source", name)]);
             return HttpReply::status(503).with("retry-after", "30");
         }

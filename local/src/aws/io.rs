@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 use shared::domain::ids::Function;
+use shared::outbound::http::{HttpResponse, SendError};
 
 use super::{Answer, error_answer};
 use crate::pump::CURRENT_FUNCTION;
@@ -19,9 +22,9 @@ use crate::pump::CURRENT_FUNCTION;
 pub struct IoLabel {
     /// The function that is running, if the call belongs to one.
     pub function: Option<Function>,
-    /// `dynamodb`, `sqs`, `scheduler`, `s3`, `ssm`.
+    /// `dynamodb`, `sqs`, `scheduler`, `s3`, `ssm`; over HTTP `stripe`, `shop`, `other`.
     pub service: &'static str,
-    /// The operation, e.g. `UpdateItem`.
+    /// The operation, e.g. `UpdateItem` or `POST /v1/refunds`.
     pub operation: String,
     /// On what, as far as the request says: a table, `table/index/name`, a queue, a secret.
     pub resource: Option<String>,
@@ -95,32 +98,46 @@ pub fn since(before: &IoCounts, after: &IoCounts) -> IoCounts {
         .collect()
 }
 
-/// The call itself, not yet begun: dropping it unpolled means it never happened.
-pub type Effect<'a> = BoxFuture<'a, Answer>;
+/// The call itself, not yet begun. It owns all it needs: dropped unpolled it never happens, kept and polled later it
+/// happens late.
+pub type Effect = BoxFuture<'static, Answer>;
+/// The same of a call over the HTTP seam, which may fail by itself.
+pub type HttpEffect = BoxFuture<'static, Result<HttpResponse, SendError>>;
 
-/// Where calls can be made to fail: before the effect, after it, or slowly.
+/// A call that is about to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// What kind of call.
+    pub label: &'a IoLabel,
+    /// Its path and query; empty for AWS.
+    pub path: &'a str,
+    /// The request's body.
+    pub body: &'a Bytes,
+}
+
+/// Where calls can be made to fail: before the effect, after it, slowly, or late. Both seams pass here: AWS and HTTP.
 pub trait Faults: Send + Sync {
-    /// Decides what becomes of one call.
-    fn around<'a>(
+    /// Decides what becomes of one call to AWS.
+    fn around<'a>(&'a self, _: Call<'a>, effect: Effect) -> BoxFuture<'a, Result<Answer, ConnectorError>> {
+        Box::pin(async move { Ok(effect.await) })
+    }
+
+    /// Decides what becomes of one call over the HTTP seam. `timeout` is the caller's.
+    fn around_http<'a>(
         &'a self,
-        label: &'a IoLabel,
-        effect: Effect<'a>,
-    ) -> BoxFuture<'a, Result<Answer, ConnectorError>>;
+        _: Call<'a>,
+        _timeout: Duration,
+        effect: HttpEffect,
+    ) -> BoxFuture<'a, Result<HttpResponse, SendError>> {
+        effect
+    }
 }
 
 /// Everything works.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoFaults;
 
-impl Faults for NoFaults {
-    fn around<'a>(
-        &'a self,
-        _: &'a IoLabel,
-        effect: Effect<'a>,
-    ) -> BoxFuture<'a, Result<Answer, ConnectorError>> {
-        Box::pin(async move { Ok(effect.await) })
-    }
-}
+impl Faults for NoFaults {}
 
 /// The connection broke: the caller cannot know whether the effect happened.
 pub fn reset() -> ConnectorError {

@@ -9,8 +9,10 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata as _;
 use serde_json::json;
 use shared::config::Resources;
+use shared::error::aws_reason;
 use shared::queue::Queue;
 
 use super::{ACCOUNT, AwsError, EmbeddedAws};
@@ -25,6 +27,8 @@ pub const CASES_INDEX: &str = "cases";
 pub const MAX_RECEIVES: u32 = 8;
 /// How long a received message stays hidden: six times the functions' time limit.
 pub const VISIBILITY_SECONDS: u32 = 180;
+/// The same in a foreign SQS, whose time nobody can move.
+pub const FOREIGN_VISIBILITY_SECONDS: u32 = 2;
 
 type KeyColumns<'a> = (&'a str, Option<(&'a str, ScalarAttributeType)>);
 
@@ -38,12 +42,12 @@ impl EmbeddedAws {
     /// Creates the stack's resources, empty, and says what they are called.
     pub async fn provision(&self, stack: &str) -> Result<Resources, AwsError> {
         let config = self.sdk_config();
-        let dynamodb = aws_sdk_dynamodb::Client::new(&config);
-        let sqs = aws_sdk_sqs::Client::new(&config);
+        let [orders_table, links_table, control_table] =
+            create_tables(&aws_sdk_dynamodb::Client::new(&config), stack).await?;
         let mut resources = Resources {
-            orders_table: format!("{stack}-orders"),
-            links_table: format!("{stack}-links"),
-            control_table: format!("{stack}-control"),
+            orders_table,
+            links_table,
+            control_table,
             queue_urls: BTreeMap::new(),
             dead_queue_urls: BTreeMap::new(),
             queue_arns: BTreeMap::new(),
@@ -51,24 +55,16 @@ impl EmbeddedAws {
             schedule_role_arn: format!("arn:aws:iam::{ACCOUNT}:role/{stack}-scheduler"),
             reports_bucket: format!("{stack}-reports"),
         };
-        let sort = |name| Some((name, ScalarAttributeType::S));
-        let number = |name| Some((name, ScalarAttributeType::N));
-        let indexes = [
-            Index { name: DUE_INDEX, keys: ("due_shard", number("due_at")), include: None },
-            Index { name: DAY_INDEX, keys: ("day", sort("order_key")), include: Some("summary") },
-            Index {
-                name: CASES_INDEX,
-                keys: ("case_kind", number("case_opened_at")),
-                include: Some("summary"),
-            },
-        ];
-        create_table(&dynamodb, &resources.orders_table, &("pk", sort("sk")), &indexes).await?;
-        create_table(&dynamodb, &resources.links_table, &("pk", None), &[]).await?;
-        create_table(&dynamodb, &resources.control_table, &("pk", None), &[]).await?;
+        let sqs = aws_sdk_sqs::Client::new(&config);
+        let hidden =
+            if self.foreign().sqs().is_some() { FOREIGN_VISIBILITY_SECONDS } else { VISIBILITY_SECONDS };
         for queue in Queue::ALL {
             let name = queue.name();
-            let (dead_url, dead_arn) = create_queue(&sqs, &format!("{stack}-{name}-dead"), None).await?;
-            let (url, arn) = create_queue(&sqs, &format!("{stack}-{name}"), Some(&dead_arn)).await?;
+            let (dead_url, dead_arn) =
+                create_queue(&sqs, &format!("{stack}-{name}-dead"), hidden, None).await?;
+            let (url, arn) =
+                create_queue(&sqs, &format!("{stack}-{name}"), hidden, Some((&dead_arn, MAX_RECEIVES)))
+                    .await?;
             resources.queue_urls.insert(name.to_owned(), url);
             resources.queue_arns.insert(name.to_owned(), arn);
             resources.dead_queue_urls.insert(name.to_owned(), dead_url);
@@ -77,6 +73,25 @@ impl EmbeddedAws {
         self.s3().create_bucket(&resources.reports_bucket);
         Ok(resources)
     }
+}
+
+/// Creates the three tables of `stack` at any DynamoDB; returns the names of orders, links and control.
+pub async fn create_tables(
+    dynamodb: &aws_sdk_dynamodb::Client,
+    stack: &str,
+) -> Result<[String; 3], AwsError> {
+    let sort = |name| Some((name, ScalarAttributeType::S));
+    let number = |name| Some((name, ScalarAttributeType::N));
+    let indexes = [
+        Index { name: DUE_INDEX, keys: ("due_shard", number("due_at")), include: None },
+        Index { name: DAY_INDEX, keys: ("day", sort("order_key")), include: Some("summary") },
+        Index { name: CASES_INDEX, keys: ("case_kind", number("case_opened_at")), include: Some("summary") },
+    ];
+    let names = ["orders", "links", "control"].map(|table| format!("{stack}-{table}"));
+    create_table(dynamodb, &names[0], &("pk", sort("sk")), &indexes).await?;
+    create_table(dynamodb, &names[1], &("pk", None), &[]).await?;
+    create_table(dynamodb, &names[2], &("pk", None), &[]).await?;
+    Ok(names)
 }
 
 fn element(name: &str, kind: KeyType) -> Result<KeySchemaElement, AwsError> {
@@ -126,7 +141,15 @@ async fn create_table(
             .build();
         call = call.global_secondary_indexes(built.map_err(|e| AwsError::new(name, e))?);
     }
-    call.send().await.map_err(|e| AwsError::new(format!("table {name}"), e))?;
+    call.send().await.map_err(|error| {
+        let there = error.as_service_error().is_some_and(|e| e.is_resource_in_use_exception());
+        let why = match error.as_service_error().and_then(|e| e.message()) {
+            _ if there => "it is there already: start with an empty DynamoDB".to_owned(),
+            Some(message) => format!("{}: {message}", aws_reason(&error)),
+            None => aws_reason(&error),
+        };
+        AwsError::said(format!("table {name}"), why)
+    })?;
     let expiry = TimeToLiveSpecification::builder().enabled(true).attribute_name("expires_at").build();
     dynamodb
         .update_time_to_live()
@@ -138,20 +161,22 @@ async fn create_table(
     Ok(())
 }
 
-/// Creates a queue, with a dead letter queue if one is named; returns its URL and ARN. Works at other emulators too.
-pub(crate) async fn create_queue(
+/// Creates a queue at any SQS whose messages hide for `hidden` seconds and die, if a dead letter queue is named, after so
+/// many receives; returns its URL and ARN.
+pub async fn create_queue(
     sqs: &aws_sdk_sqs::Client,
     name: &str,
-    dead_letter_arn: Option<&str>,
+    hidden: u32,
+    dead_letters: Option<(&str, u32)>,
 ) -> Result<(String, String), AwsError> {
     let failed = |e: &dyn std::fmt::Debug| AwsError::new(format!("queue {name}"), e);
     let mut call = sqs
         .create_queue()
         .queue_name(name)
-        .attributes(QueueAttributeName::VisibilityTimeout, VISIBILITY_SECONDS.to_string())
+        .attributes(QueueAttributeName::VisibilityTimeout, hidden.to_string())
         .attributes(QueueAttributeName::MessageRetentionPeriod, "1209600");
-    if let Some(arn) = dead_letter_arn {
-        let policy = json!({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES});
+    if let Some((arn, receives)) = dead_letters {
+        let policy = json!({"deadLetterTargetArn": arn, "maxReceiveCount": receives});
         call = call.attributes(QueueAttributeName::RedrivePolicy, policy.to_string());
     }
     let url = call.send().await.map_err(|e| failed(&e))?.queue_url.unwrap_or_default();

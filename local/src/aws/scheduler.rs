@@ -77,6 +77,7 @@ pub struct DueSchedule {
 
 #[derive(Debug, Default)]
 struct State {
+    refused: Vec<String>,
     groups: BTreeMap<String, UnixTime>,
     schedules: BTreeMap<(String, String), Schedule>,
 }
@@ -133,6 +134,12 @@ impl Scheduler {
         self.lock().schedules.values().filter(|s| is_waiting(s)).map(|s| s.due_at).min()
     }
 
+    /// The schedules it would not make, and why. A timer is a hint: its setter goes on without it, and nobody else would
+    /// hear of a refusal.
+    pub fn refused(&self) -> Vec<String> {
+        self.lock().refused.clone()
+    }
+
     /// The target took the message: the schedule is over, and gone if it asked for that.
     pub fn complete(&self, due: &DueSchedule) {
         let mut state = self.lock();
@@ -181,9 +188,13 @@ impl Scheduler {
             Ok(definition) => definition,
             Err(error) => return error_answer(400, "ValidationException", &error.to_string()),
         };
-        let due_at = match validate(name, &definition) {
+        let due_at = match validate(name, &definition, now) {
             Ok(due_at) => due_at,
-            Err(why) => return error_answer(400, "ValidationException", &why),
+            Err(Refusal { status, kind, why }) => {
+                tracing::warn!(name, kind, why, "schedule refused");
+                self.lock().refused.push(format!("{name}: {why}"));
+                return error_answer(status, kind, &why);
+            }
         };
         let group = definition.group_name.clone().unwrap_or_else(|| DEFAULT_GROUP.to_owned());
         let mut state = self.lock();
@@ -233,28 +244,63 @@ fn is_waiting(schedule: &Schedule) -> bool {
     !schedule.completed && schedule.definition.state == "ENABLED"
 }
 
+/// Why a schedule is not made.
+struct Refusal {
+    status: u16,
+    kind: &'static str,
+    why: String,
+}
+
+fn invalid(why: impl Into<String>) -> Refusal {
+    Refusal { status: 400, kind: "ValidationException", why: why.into() }
+}
+
 /// Checks what AWS checks of a one-time schedule; returns when it is due.
-fn validate(name: &str, definition: &Definition) -> Result<UnixTime, String> {
+fn validate(name: &str, definition: &Definition, now: UnixTime) -> Result<UnixTime, Refusal> {
     let good_name = (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     if !good_name {
-        return Err(format!("name {name:?} must match [0-9a-zA-Z-_.]{{1,64}}"));
+        return Err(invalid(format!("name {name:?} must match [0-9a-zA-Z-_.]{{1,64}}")));
     }
     if definition.flexible_time_window.get("Mode").and_then(Value::as_str).is_none() {
-        return Err("FlexibleTimeWindow.Mode is missing".to_owned());
+        return Err(invalid("FlexibleTimeWindow.Mode is missing"));
     }
     if !definition.target.arn.starts_with("arn:") || !definition.target.role_arn.starts_with("arn:") {
-        return Err("Target.Arn and Target.RoleArn must be ARNs".to_owned());
+        return Err(invalid("Target.Arn and Target.RoleArn must be ARNs"));
     }
     let expression = &definition.schedule_expression;
     let inner = expression.strip_prefix("at(").and_then(|e| e.strip_suffix(')'));
     let civil = inner.and_then(|text| jiff::civil::DateTime::strptime("%Y-%m-%dT%H:%M:%S", text).ok());
     let Some(civil) = civil else {
-        return Err(format!("schedule expression {expression:?} is not at(yyyy-mm-ddThh:mm:ss)"));
+        return Err(invalid(format!("schedule expression {expression:?} is not at(yyyy-mm-ddThh:mm:ss)")));
     };
     let zone = definition.schedule_expression_timezone.as_deref().unwrap_or("UTC");
-    let zoned = civil.in_tz(zone).map_err(|_| format!("time zone {zone:?} is unknown"))?;
-    Ok(UnixTime(zoned.timestamp().as_second()))
+    let zoned = civil.to_zoned(zone_of(zone, jiff::tz::db())?);
+    let due_at = zoned.map_err(|e| invalid(format!("{expression} in {zone:?} is no time: {e}")))?;
+    let due_at = UnixTime(due_at.timestamp().as_second());
+    if due_at < now {
+        return Err(invalid(format!("{expression} in {zone:?} has passed: it is {now}")));
+    }
+    Ok(due_at)
+}
+
+/// A time zone by name. UTC needs no database; a build without one says so and does not call every zone unknown.
+fn zone_of(name: &str, database: &jiff::tz::TimeZoneDatabase) -> Result<jiff::tz::TimeZone, Refusal> {
+    if matches!(name, "UTC" | "Etc/UTC") {
+        return Ok(jiff::tz::TimeZone::UTC);
+    }
+    if database.is_definitively_empty() {
+        let why = format!(
+            "time zone {name:?} cannot be looked up: this build has no time zone database; build with jiff's feature \
+             tzdb-bundle-always"
+        );
+        return Err(Refusal { status: 500, kind: "InternalServerException", why });
+    }
+    database.get(name).map_err(|_| {
+        invalid(format!(
+            "time zone {name:?} is not in the IANA database; write one like Europe/Berlin, or UTC"
+        ))
+    })
 }
 
 fn arn(group: &str, name: &str) -> String {
@@ -279,4 +325,65 @@ fn missing(what: &str, name: &str) -> Answer {
 
 fn conflict(what: &str, name: &str) -> Answer {
     error_answer(409, "ConflictException", &format!("{what} {name} already exists."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(expression: &str, zone: Option<&str>) -> Definition {
+        let body = json!({
+            "ScheduleExpression": expression,
+            "ScheduleExpressionTimezone": zone,
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "Target": {"Arn": "arn:aws:sqs:r:1:q", "RoleArn": "arn:aws:iam::1:role/r"},
+        });
+        serde_json::from_value(body).unwrap()
+    }
+
+    #[test]
+    fn a_time_is_read_in_its_zone_and_without_one_in_utc() {
+        let at =
+            |zone| validate("t", &definition("at(2026-11-21T09:00:00)", zone), UnixTime(0)).ok().unwrap();
+        assert_eq!(at(None), UnixTime(1_795_251_600));
+        assert_eq!(at(Some("UTC")), at(None));
+        assert_eq!(at(Some("Europe/Berlin")), UnixTime(1_795_251_600 - 3600));
+        assert_eq!(at(Some("Asia/Tokyo")), UnixTime(1_795_251_600 - 9 * 3600));
+    }
+
+    #[test]
+    fn a_time_that_has_passed_is_refused_in_words() {
+        let now = UnixTime(1_795_251_600);
+        let refused = validate("t", &definition("at(2026-11-21T08:59:59)", None), now).err().unwrap();
+        assert_eq!((refused.status, refused.kind), (400, "ValidationException"));
+        assert!(refused.why.contains("has passed: it is 2026-11-21T09:00:00Z"), "{}", refused.why);
+        assert!(validate("t", &definition("at(2026-11-21T09:00:00)", None), now).is_ok());
+    }
+
+    #[test]
+    fn an_unknown_zone_and_a_missing_database_are_told_apart() {
+        let unknown = zone_of("Mars/Olympus", jiff::tz::db()).err().unwrap();
+        assert_eq!((unknown.status, unknown.kind), (400, "ValidationException"));
+        assert!(unknown.why.contains("Europe/Berlin"), "{}", unknown.why);
+        let none = jiff::tz::TimeZoneDatabase::none();
+        let missing = zone_of("Europe/Berlin", &none).err().unwrap();
+        assert_eq!((missing.status, missing.kind), (500, "InternalServerException"));
+        assert!(missing.why.contains("tzdb-bundle-always"), "{}", missing.why);
+        assert!(zone_of("UTC", &none).is_ok(), "UTC needs no database");
+    }
+
+    #[test]
+    fn what_was_refused_is_remembered() {
+        let scheduler = Scheduler::default();
+        let body = serde_json::to_vec(&json!({
+            "ScheduleExpression": "at(2026-11-21T09:00:00)",
+            "ScheduleExpressionTimezone": "Mars/Olympus",
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "Target": {"Arn": "arn:aws:sqs:r:1:q", "RoleArn": "arn:aws:iam::1:role/r"},
+        }));
+        let answer = scheduler.put("retry", &body.unwrap(), UnixTime(0), false);
+        assert_eq!(answer.status(), 400);
+        assert_eq!(scheduler.refused().len(), 1);
+        assert!(scheduler.refused()[0].starts_with("retry: time zone \"Mars/Olympus\" is not in"));
+    }
 }

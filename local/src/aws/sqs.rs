@@ -3,6 +3,8 @@
 //! Each of its queues ticks every second of that clock and makes up for a jump tick by tick, which would cost seconds
 //! per day jumped. So before a long jump the empty queues rest: they are deleted and made again afterwards.
 
+mod limits;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -52,6 +54,9 @@ impl Sqs {
             Ok(operation) => operation,
             Err(error) => return whole(error_to_response(&error, "embedded")).await,
         };
+        if let Some(error) = limits::refusal(operation, &body) {
+            return whole(error_to_response(&error, "embedded")).await;
+        }
         let answer = self.run(operation, body.clone()).await;
         if operation == SqsOperation::CreateQueue && answer.status().is_success() {
             self.remember(body, answer.body());

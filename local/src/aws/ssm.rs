@@ -1,6 +1,7 @@
 //! A double of SSM's parameter store: enough for secrets by name.
 //!
-//! Invariant: a SecureString leaves it only for a caller that asks for decryption.
+//! Invariant: a SecureString leaves it only for a caller that asks for decryption. What stands under [`REFERENCE`] is a
+//! secret of Secrets Manager: read through here, written elsewhere.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,11 @@ use serde_json::{Value, json};
 use shared::domain::time::UnixTime;
 
 use super::{ACCOUNT, Answer, REGION, error_answer, json_answer};
+
+/// Where Parameter Store shows the secrets of Secrets Manager.
+pub const REFERENCE: &str = "/aws/reference/secretsmanager/";
+/// Longest value of a standard parameter, in characters.
+const VALUE_MAX: usize = 4096;
 
 #[derive(Clone)]
 struct Parameter {
@@ -45,7 +51,7 @@ impl Ssm {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores a SecureString, replacing an older one.
+    /// Stores a SecureString, or what a reference shows, replacing an older one.
     pub fn put_secret(&self, name: &str, value: &str, now: UnixTime) {
         let version = self.lock().get(name).map_or(1, |p| p.version + 1);
         let kind = "SecureString".to_owned();
@@ -58,6 +64,11 @@ impl Ssm {
             Ok(request) => request,
             Err(error) => return error_answer(400, "SerializationException", &error.to_string()),
         };
+        let refers = request.names.iter().chain([&request.name]).any(|n| n.starts_with(REFERENCE));
+        if refers && !request.with_decryption && operation.starts_with("Get") {
+            let message = "WithDecryption flag must be True for retrieving a Secret Manager secret.";
+            return error_answer(400, "ValidationException", message);
+        }
         match operation {
             "GetParameter" => match self.lock().get(&request.name) {
                 Some(found) => json_answer(
@@ -82,10 +93,17 @@ impl Ssm {
     }
 
     fn put(&self, request: Request, now: UnixTime) -> Answer {
+        if request.name.starts_with("/aws") {
+            return error_answer(400, "AccessDeniedException", "No access to reserved parameter name.");
+        }
         let mut all = self.lock();
         let old = all.get(&request.name).map(|p| (p.version, p.kind.clone()));
         if old.is_some() && !request.overwrite {
             return error_answer(400, "ParameterAlreadyExists", "set Overwrite to replace the parameter");
+        }
+        if !(1..=VALUE_MAX).contains(&request.value.chars().count()) {
+            let why = format!("a standard parameter holds 1 to {VALUE_MAX} characters");
+            return error_answer(400, "ValidationException", &why);
         }
         let (version, old_kind) = old.map_or((1, "String".to_owned()), |(v, kind)| (v + 1, kind));
         let kind = if request.kind.is_empty() { old_kind } else { request.kind };

@@ -237,18 +237,67 @@ async fn a_secret_is_shown_only_decrypted() {
     assert_eq!((many.parameters().len(), many.invalid_parameters().len()), (1, 1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_secret_of_secrets_manager_is_read_by_its_reference_and_not_written_by_it() {
+    use secrecy::ExposeSecret as _;
+    use shared::config::SecretStore;
+    let (aws, config, _) = started().await;
+    let ssm = aws_sdk_ssm::Client::new(&config);
+    let name = format!("{}tandem/demo/key", ssm::REFERENCE);
+    let value = "open sesame".replace(' ', "-") + "-1234";
+    aws.ssm().put_secret(&name, &value, START);
+    let sealed = ssm.get_parameter().name(&name).send().await.unwrap_err();
+    assert_eq!(shared::error::aws_reason(&sealed), "ValidationException");
+    let written = ssm.put_parameter().name(&name).value("x").overwrite(true).send().await.unwrap_err();
+    assert_eq!(shared::error::aws_reason(&written), "AccessDeniedException");
+    let place = SecretStore::SecretsManager { prefix: "tandem/demo/".into() };
+    let secrets = shared::secrets::Secrets::new(&place, &config, Clock::System);
+    assert_eq!(secrets.get("key").await.unwrap().expose_secret(), value);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parameter_that_is_empty_or_too_long_is_refused_and_changes_nothing() {
+    let (aws, config, _) = started().await;
+    let ssm = aws_sdk_ssm::Client::new(&config);
+    aws.ssm().put_secret("/tandem/x", "open sesame", START);
+    for (length, code) in [(0, "ValidationException"), (4097, "ValidationException")] {
+        let put =
+            ssm.put_parameter().name("/tandem/x").value("x".repeat(length)).overwrite(true).send().await;
+        assert_eq!(shared::error::aws_reason(&put.unwrap_err()), code, "{length}");
+    }
+    let kept = ssm.get_parameter().name("/tandem/x").with_decryption(true).send().await.unwrap();
+    assert_eq!(kept.parameter.unwrap().value.unwrap(), "open sesame");
+    ssm.put_parameter().name("/tandem/x").value("x".repeat(4096)).overwrite(true).send().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_sqs_refuses_the_embedded_queue_refuses_too() {
+    let (_aws, config, resources) = started().await;
+    let sqs = aws_sdk_sqs::Client::new(&config);
+    let url = &resources.queue_urls["orders"];
+    let send =
+        |body: &str, delay| sqs.send_message().queue_url(url).message_body(body).delay_seconds(delay).send();
+    let late = send("m", 901).await.unwrap_err();
+    assert_eq!(shared::error::aws_reason(&late), "InvalidParameterValue");
+    assert!(send("a\u{1}", 0).await.is_err());
+    assert!(sqs.receive_message().queue_url(url).max_number_of_messages(11).send().await.is_err());
+    let made_up = sqs.delete_message().queue_url(url).receipt_handle("made up").send().await.unwrap_err();
+    assert!(made_up.into_service_error().is_receipt_handle_is_invalid());
+    assert_eq!(receive(&sqs, url).await.len(), 0, "nothing was sent");
+}
+
 struct ResetOnce(std::sync::atomic::AtomicBool);
 
 impl Faults for ResetOnce {
     fn around<'a>(
         &'a self,
-        label: &'a IoLabel,
-        effect: io::Effect<'a>,
+        call: io::Call<'a>,
+        effect: io::Effect,
     ) -> futures::future::BoxFuture<'a, Result<Answer, ConnectorError>> {
         Box::pin(async move {
             let answer = effect.await;
-            let first =
-                label.operation == "SendMessage" && self.0.swap(false, std::sync::atomic::Ordering::SeqCst);
+            let first = call.label.operation == "SendMessage"
+                && self.0.swap(false, std::sync::atomic::Ordering::SeqCst);
             if first { Err(io::reset()) } else { Ok(answer) }
         })
     }

@@ -83,6 +83,8 @@ pub async fn audit(stack: &Stack, expected: &Expected) -> Result<Vec<String>, Er
         }
     }
     problems.extend(dead_letters(stack).await?);
+    let refused = stack.aws.scheduler().refused();
+    problems.extend(refused.iter().map(|why| format!("the scheduler made no timer of {why}")));
     Ok(problems)
 }
 

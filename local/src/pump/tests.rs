@@ -1,5 +1,6 @@
 //! The pump as Lambda: batches, partial failures, panics, time-outs, schedules.
 
+use futures::FutureExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
@@ -222,5 +223,64 @@ async fn run_for_ever_it_works_what_comes_later_too() {
     tokio::select! {
         () = f.pump.run_forever() => panic!("for ever ended"),
         () = story => {}
+    }
+}
+
+/// A service that takes its time, more or less of it at each call.
+struct Slow(AtomicUsize);
+
+impl crate::aws::Faults for Slow {
+    fn around<'a>(
+        &'a self,
+        _: crate::aws::io::Call<'a>,
+        effect: crate::aws::io::Effect,
+    ) -> BoxFuture<'a, Result<crate::aws::Answer, aws_smithy_runtime_api::client::result::ConnectorError>>
+    {
+        let ms = 300 + 97 * (self.0.fetch_add(1, Ordering::SeqCst) as u64 % 11);
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            Ok(effect.await)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_service_does_not_keep_the_pump_from_resting() {
+    let mut f = fixture(Mapping::default()).await;
+    for queue in Queue::ALL {
+        f.pump.register(queue, handler(|_| async { SqsBatchResponse::default() }));
+    }
+    f.send(Queue::Orders, "m").await;
+    f.aws.set_faults(Arc::new(Slow(AtomicUsize::new(0))));
+    let rested = tokio::time::timeout(Duration::from_secs(20), f.pump.run_until_idle(100)).await;
+    assert_eq!(rested.expect("at rest within 20 s").total_invocations(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chain_is_worked_to_its_end_over_a_slow_service_too() {
+    let mut f = fixture(Mapping::default()).await;
+    let chain = [Queue::Orders, Queue::Payments, Queue::Refunds, Queue::Failures];
+    for (i, queue) in chain.into_iter().enumerate() {
+        let next = chain.get(i + 1).map(|q| f.resources.queue_urls[q.name()].clone());
+        let sqs = f.sqs.clone();
+        f.pump.register(
+            queue,
+            handler(move |_| {
+                let (sqs, next) = (sqs.clone(), next.clone());
+                async move {
+                    if let Some(url) = next {
+                        sqs.send_message().queue_url(url).message_body("m").send().await.unwrap();
+                    }
+                    SqsBatchResponse::default()
+                }
+            }),
+        );
+    }
+    for offset in 0..11 {
+        f.send(Queue::Orders, "m").await;
+        f.aws.set_faults(Arc::new(Slow(AtomicUsize::new(offset))));
+        assert_eq!(f.pump.run_until_idle(100).await.total_invocations(), 4, "offset {offset}");
+        f.aws.set_faults(Arc::new(crate::aws::NoFaults));
+        assert!(f.pump.is_quiet().await.unwrap(), "offset {offset}");
     }
 }

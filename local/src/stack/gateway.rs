@@ -1,13 +1,17 @@
 //! API Gateway's part: a request becomes the event that the functions get, their reply becomes the answer.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use shared::domain::ids::Function;
 use shared::lambda::{HttpEvent, HttpReply};
 use shared::outbound::http::{HttpRequest, HttpResponse};
 
-use crate::pump::CURRENT_FUNCTION;
+use crate::pump::{Ended, invocation};
+
+/// API Gateway waits no longer.
+const TIMEOUT: Duration = Duration::from_secs(29);
 
 /// Routes as in the template.
 #[derive(Clone, Default)]
@@ -34,12 +38,19 @@ impl Gateway {
         let path = parts.uri.path_and_query().map_or("/", |p| p.as_str());
         let event = HttpEvent::new(parts.method.as_str(), path, headers, body);
         let reply = if path.starts_with("/webhooks/") {
-            CURRENT_FUNCTION.scope(Function::WebhookReceiver, webhook_receiver::handle(receiver, event)).await
+            invocation(Function::WebhookReceiver, TIMEOUT, webhook_receiver::handle(receiver, event)).await
         } else if path.starts_with("/pay/") {
-            CURRENT_FUNCTION.scope(Function::PaymentPage, payment_page::handle(page, event)).await
+            invocation(Function::PaymentPage, TIMEOUT, payment_page::handle(page, event)).await
         } else {
-            HttpReply::status(404)
+            Ok(HttpReply::status(404))
         };
+        // What API Gateway says when its function gave no answer, or none in time.
+        let reply = reply.unwrap_or_else(|ended| {
+            HttpReply::status(match ended {
+                Ended::TimedOut => 504,
+                Ended::Panicked | Ended::Killed => 502,
+            })
+        });
         answer(&reply)
     }
 }

@@ -26,3 +26,7 @@ fn standard(words: &str) -> String {
     let bytes = words.as_bytes().get(..32).unwrap_or(words.as_bytes());
     format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(bytes))
 }
+/// Signs the second shop's webhooks.
+pub fn outlet_webhook() -> String {
+    standard("the outlet signs its own notices with this")
+}

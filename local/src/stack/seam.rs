@@ -11,6 +11,7 @@ use shared::outbound::http::{Http, HttpRequest, SendError, SendFuture, SharedHtt
 
 use super::Bases;
 use super::gateway::Gateway;
+use crate::aws::{Call, EmbeddedAws, IoLabel};
 use crate::pump::CURRENT_FUNCTION;
 use crate::shop::Shop;
 use crate::stripe::{InProcessStripe, StripeSim};
@@ -20,6 +21,7 @@ pub struct InProcess {
     pub(super) bases: Bases,
     pub(super) sim: StripeSim,
     pub(super) shop: Shop,
+    pub(super) outlet: Option<Shop>,
     pub(super) gateway: Gateway,
 }
 
@@ -34,6 +36,8 @@ impl Http for InProcess {
             let answer = async {
                 if base == self.bases.shop {
                     Ok(self.shop.handle(request).await)
+                } else if let (Some(outlet), true) = (&self.outlet, base == self.bases.outlet) {
+                    Ok(outlet.handle(request).await)
                 } else if base == self.bases.webhooks {
                     Ok(self.gateway.handle(request).await)
                 } else {
@@ -89,9 +93,10 @@ impl Tally {
     }
 }
 
-/// Counts and records, then sends on.
+/// Counts and records, then sends on through the seam for faults.
 pub struct Counting {
     pub(super) inner: SharedHttp,
+    pub(super) aws: EmbeddedAws,
     pub(super) tally: Tally,
     pub(super) bases: Bases,
 }
@@ -113,12 +118,12 @@ impl Http for Counting {
             let base = base_of(&request);
             let place = match base {
                 b if b == self.bases.stripe => "stripe",
-                b if b == self.bases.shop => "shop",
+                b if b == self.bases.shop || b == self.bases.outlet => "shop",
                 _ => "other",
             };
             let function = CURRENT_FUNCTION.try_with(|f| *f).ok();
             let what = format!("{} {}", request.method(), template(request.uri().path()));
-            *self.tally.lock().calls.entry((function, place, what)).or_default() += 1;
+            *self.tally.lock().calls.entry((function, place, what.clone())).or_default() += 1;
             let recorded = (place == "stripe" && self.tally.lock().recording.is_some()).then(|| {
                 let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
                 let headers: BTreeMap<String, String> = request
@@ -130,7 +135,12 @@ impl Http for Counting {
                 let body = String::from_utf8_lossy(request.body()).into_owned();
                 json!({ "method": request.method().as_str(), "path": path, "body": body, "headers": headers })
             });
-            let answer = self.inner.send(request, timeout).await;
+            let label = IoLabel { function, service: place, operation: what, resource: None };
+            let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
+            let (inner, body) = (self.inner.clone(), request.body().clone());
+            let effect = Box::pin(async move { inner.send(request, timeout).await });
+            let call = Call { label: &label, path: &path, body: &body };
+            let answer = self.aws.faults().around_http(call, timeout, effect).await;
             if let (Some(mut line), Ok(answer)) = (recorded, &answer) {
                 line["status"] = json!(answer.status().as_u16());
                 line["response"] = serde_json::from_slice(answer.body()).unwrap_or(Value::Null);

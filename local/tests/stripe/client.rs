@@ -14,7 +14,7 @@ use shared::outbound::stripe::objects::{CaptureMethod, Charge, Customer, Payment
 use shared::outbound::stripe::read::Created;
 use shared::outbound::stripe::{Effect, StripeClient, StripeSettings};
 
-use crate::bench::{BASE, Bench, START};
+use local::stripe::bench::{BASE, Bench, START};
 
 fn client(bench: &Bench, retries: u32) -> StripeClient {
     let clock = Clock::tokio_from(UnixTime(START));

@@ -3,13 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
 #![expect(clippy::disallowed_methods, reason = "two tests talk to a server of their own")]
 
-mod bench;
 mod client;
-mod declines;
-mod idempotency;
-mod intents;
-mod lists;
-mod refunds;
+mod money;
 mod sessions;
 mod trouble;
 mod webhooks;

@@ -7,7 +7,7 @@ use local::stripe::{Fault, FaultMode, InProcessStripe};
 use shared::outbound::http::{Http as _, HttpRequest, SendError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::bench::{BASE, Bench};
+use local::stripe::bench::{BASE, Bench};
 
 fn create(key: &str) -> HttpRequest {
     http::Request::post(format!("{BASE}/v1/payment_intents"))
@@ -137,7 +137,7 @@ async fn the_controls_exist_only_where_they_were_asked_for() {
     let open = Bench::with(|options| options.controls = true);
     assert_eq!(open.post("/_control/clock", r#"{"advance_seconds": 60}"#).await.status, 200);
     let made = open.post("/v1/customers", "").await;
-    assert_eq!(made.number("/created"), crate::bench::START + 60);
+    assert_eq!(made.number("/created"), local::stripe::bench::START + 60);
     let fault = r#"{"method": "GET", "path": "/v1/charges", "mode": {"rate_limited": "global-rate"}}"#;
     open.post("/_control/faults", fault).await;
     assert_eq!(open.get("/v1/charges", "").await.status, 429);
@@ -148,7 +148,7 @@ async fn the_controls_exist_only_where_they_were_asked_for() {
 #[tokio::test]
 async fn by_itself_it_says_how_to_reach_it_and_delivers() {
     let (tell, told) = std::sync::mpsc::channel();
-    let receiver = crate::bench::Receiver::default();
+    let receiver = local::stripe::bench::Receiver::default();
     let options = local::stripe::AloneOptions {
         forward_to: vec!["http://127.0.0.1:9/webhooks/stripe".into()],
         ..Default::default()

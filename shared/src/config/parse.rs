@@ -404,7 +404,10 @@ fn secrets(section: Section<'_>) -> SecretStore {
         "ssm" if rest.len() > 1 && rest.starts_with('/') && rest.ends_with('/') && is_path(rest) => {
             SecretStore::Ssm { prefix: rest.to_owned() }
         }
-        "secretsmanager" if is_path(rest) => SecretStore::SecretsManager { prefix: rest.to_owned() },
+        // Parameter Store cannot refer to a secret whose name begins with a slash.
+        "secretsmanager" if is_path(rest) && !rest.starts_with('/') => {
+            SecretStore::SecretsManager { prefix: rest.to_owned() }
+        }
         "env" if rest.is_empty() => SecretStore::Env,
         "file" if !rest.is_empty() => SecretStore::File { dir: rest.to_owned() },
         _ => {

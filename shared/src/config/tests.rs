@@ -142,6 +142,9 @@ fn a_stack_s_parameters_replace_values_under_the_same_rules() {
     let errors = Config::parse(TANDEM_TOML, &with(&bad)).unwrap_err().0;
     assert_eq!(errors.len(), 3, "{errors:#?}");
     assert!(errors.iter().all(|e| matches!(e.place, Place::Variable(_))));
+    let slash = [("TANDEM_SECRETS", "secretsmanager:/tandem/prod/")];
+    let errors = Config::parse(TANDEM_TOML, &with(&slash)).unwrap_err().0;
+    assert!(errors[0].instead.contains("secretsmanager:tandem/"), "{errors:#?}");
 }
 
 #[test]

@@ -3,11 +3,12 @@
 //! Invariant: facts are only ever added; each carries the hash of the one before it, so an edit breaks the chain.
 //! No fact holds a name, an address, a card number or a secret.
 
+mod chain;
 mod views;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+pub use self::chain::{StoredFact, chain_break, hash_of};
 pub use self::views::{ChargeView, DisputeView, IntentView, OrderView, RefundView, SessionView};
 use super::ids::Function;
 use super::money::Currency;
@@ -39,62 +40,6 @@ pub struct Fact {
     /// What it says.
     #[serde(flatten)]
     pub what: What,
-}
-
-/// A fact with the exact text that is stored, over which hashes run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredFact {
-    /// The JSON text as stored.
-    pub raw: String,
-    /// The parsed fact.
-    pub fact: Fact,
-}
-
-/// Hash of a stored fact: 32 hex digits of SHA-256.
-pub fn hash_of(raw: &str) -> String {
-    let mut digest = hex::encode(Sha256::digest(raw.as_bytes()));
-    digest.truncate(32);
-    digest
-}
-
-impl StoredFact {
-    /// Parses stored text. A kind that a newer build wrote becomes [`What::Unknown`] and its text is kept; a known kind
-    /// that cannot be read is an error: nobody may act on half an order.
-    pub fn parse(raw: String) -> Result<Self, serde_json::Error> {
-        let error = match serde_json::from_str::<Fact>(&raw) {
-            Ok(fact) => return Ok(Self { raw, fact }),
-            Err(error) => error,
-        };
-        let mut value: serde_json::Value = serde_json::from_str(&raw)?;
-        let Some(object) = value.as_object_mut() else { return Err(error) };
-        let kind = object.get("kind").and_then(|k| k.as_str()).unwrap_or_default().to_owned();
-        if is_known(&kind) {
-            return Err(error);
-        }
-        object.insert("kind".to_owned(), "unknown".into());
-        object.insert("was".to_owned(), kind.into());
-        Ok(Self { raw, fact: serde_json::from_value(value)? })
-    }
-}
-
-/// Whether this build knows the kind: a known one without its fields fails on them, not on its name.
-fn is_known(kind: &str) -> bool {
-    match serde_json::from_value::<What>(serde_json::json!({ "kind": kind })) {
-        Ok(_) => true,
-        Err(error) => !error.to_string().starts_with("unknown variant"),
-    }
-}
-
-/// The first break of the chain, as the index of the fact that does not fit, if there is one.
-pub fn chain_break<'a>(facts: impl IntoIterator<Item = &'a StoredFact>, before: &str) -> Option<usize> {
-    let mut prev = before.to_owned();
-    for (i, stored) in facts.into_iter().enumerate() {
-        if stored.fact.prev != prev {
-            return Some(i);
-        }
-        prev = hash_of(&stored.raw);
-    }
-    None
 }
 
 /// What a fact says.
@@ -238,9 +183,14 @@ pub enum What {
         /// Its key.
         key: String,
     },
-    /// A kind that this build does not know.
+    /// A kind that this build does not know: it changes nothing here.
     Unknown {
         /// The kind as written.
+        was: String,
+    },
+    /// A kind that this build knows, in a form that it cannot read: the order waits for a build that can.
+    Unread {
+        /// The kind as written, and the effect it is about, if any.
         was: String,
     },
 }
@@ -368,45 +318,35 @@ pub enum Origin {
     Excess,
 }
 
-/// What a case is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CaseKind {
-    /// A refund needs approval.
-    RefundApproval,
-    /// A refund cannot be made as asked.
-    RefundImpossible,
-    /// An unexplained refund of the same amount exists.
-    RefundTwin,
-    /// A refund failed after it was made.
-    RefundFailed,
-    /// The order system reports a refund that Stripe does not know.
-    ReportedRefund,
-    /// More captured than owed.
-    Excess,
-    /// A dispute.
-    Dispute,
-    /// Stripe refused to create a payment.
-    CreationRefused,
-    /// An authorisation is about to end.
-    Uncaptured,
-    /// Two observations cannot both be true.
-    Contradiction,
-    /// An outcome stays unknown.
-    Unknown,
-    /// The order system's copy differs from what it acknowledged, or it refuses our write.
-    WriteBack,
-    /// An order status this build does not know.
-    OrderStatus,
-    /// Too many facts.
-    Limit,
+macro_rules! case_kinds {
+    ($($doc:literal $kind:ident = $name:literal,)*) => {
+        /// What a case is about.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum CaseKind { $(#[doc = $doc] #[serde(rename = $name)] $kind,)* }
+        impl CaseKind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
+            /// The word stored in the index.
+            pub const fn name(self) -> &'static str { match self { $(Self::$kind => $name,)* } }
+        }
+    };
 }
 
-impl CaseKind {
-    /// The word stored in the index.
-    pub fn name(self) -> String {
-        serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
-    }
+case_kinds! {
+    "A refund needs approval." RefundApproval = "refund_approval",
+    "A refund cannot be made as asked." RefundImpossible = "refund_impossible",
+    "An unexplained refund of the same amount exists." RefundTwin = "refund_twin",
+    "A refund failed after it was made." RefundFailed = "refund_failed",
+    "The order system reports a refund that Stripe does not know." ReportedRefund = "reported_refund",
+    "More captured than owed." Excess = "excess",
+    "A dispute." Dispute = "dispute",
+    "Stripe refused to create a payment." CreationRefused = "creation_refused",
+    "An authorisation is about to end." Uncaptured = "uncaptured",
+    "Two observations cannot both be true." Contradiction = "contradiction",
+    "An outcome stays unknown." Unknown = "unknown",
+    "The order system's copy differs from what it acknowledged, or it refuses our write." WriteBack = "write_back",
+    "An order status this build does not know." OrderStatus = "order_status",
+    "Too many facts." Limit = "limit",
 }
 
 /// A person's decision.
@@ -422,48 +362,4 @@ pub enum Decision {
 /// `payment-creator/0.1.0`.
 pub fn stamp(function: Function) -> String {
     format!("{}/{}", function.name(), env!("CARGO_PKG_VERSION"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fact(what: What) -> Fact {
-        Fact {
-            id: "t.0".into(),
-            at: UnixTime(1),
-            by: "x/1".into(),
-            corr: "c".into(),
-            hint: None,
-            why: "observed".into(),
-            policy: "p".into(),
-            prev: String::new(),
-            what,
-        }
-    }
-
-    #[test]
-    fn a_fact_about_an_object_with_an_id_reads_back_the_same() {
-        let seen = SessionView {
-            id: "cs_1".into(),
-            attempt: 1,
-            status: "open".into(),
-            payment_status: "unpaid".into(),
-            intent: None,
-            url: None,
-            expires_at: UnixTime(9),
-        };
-        let written = fact(What::SessionSeen(seen));
-        let stored = StoredFact::parse(serde_json::to_string(&written).unwrap()).unwrap();
-        assert_eq!(stored.fact, written);
-    }
-
-    #[test]
-    fn a_kind_of_a_newer_build_is_kept_and_a_broken_known_one_is_refused() {
-        let raw = serde_json::to_string(&fact(What::BuyerAsked)).unwrap();
-        let newer = raw.replace("buyer_asked", "buyer_sang");
-        let stored = StoredFact::parse(newer.clone()).unwrap();
-        assert_eq!((stored.raw, stored.fact.what), (newer, What::Unknown { was: "buyer_sang".into() }));
-        assert!(StoredFact::parse(raw.replace("buyer_asked", "session_seen")).is_err());
-    }
 }

@@ -23,6 +23,9 @@ use super::time::{Seconds, UnixTime};
 /// The case of a buyer's customer that cannot be created.
 pub const CUSTOMER_CASE: &str = "customer_waits";
 
+/// The case of an order that holds what only a newer build can read.
+pub const NEWER_CASE: &str = "newer_build";
+
 /// One thing to do, by one function, not before `at`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
@@ -202,16 +205,19 @@ pub fn plan(state: &State, policy: &Policy, now: UnixTime) -> Vec<Action> {
     if state.facts == 0 {
         return draft.actions;
     }
-    // A person who looked may let it go on once, by as much again.
-    let again = u64::from(state.decision("limit") == Some(Decision::Approve));
-    if state.facts >= u64::from(policy.limits.facts_max) * (1 + again) {
+    if !state.unread.is_empty() {
+        draft.waits_for_newer_build();
+        return draft.actions;
+    }
+    draft.lapse(NEWER_CASE, Reason::CauseGone);
+    // A person who looked may let it go on by as many again.
+    if state.facts >= state.limits_lifted.1 + u64::from(policy.limits.facts_max) {
+        let case = state.limit_case();
         let text = format!("{} facts: something goes in circles; look at the timeline", state.facts);
-        draft.case("limit".into(), CaseKind::Limit, text);
+        draft.case(case.clone(), CaseKind::Limit, text);
         // The shop is still told what is known of its money.
         draft.tell();
-        if policy.notify && state.case_open("limit") {
-            draft.notice(now, "case:limit");
-        }
+        draft.notice_of(&case);
         return draft.actions;
     }
     draft.attempts();
@@ -262,6 +268,29 @@ impl Draft<'_> {
                     what: Do::Record(Box::new(What::CaseOpened { case, case_kind: CaseKind::Unknown, text })),
                 });
             }
+        }
+    }
+}
+
+impl Draft<'_> {
+    /// Half an order decides nothing: not what is due, not what the shop is told. What is claimed and can be read is
+    /// settled, what is seen is stored, and somebody looks again.
+    fn waits_for_newer_build(&mut self) {
+        let unread: Vec<&str> = self.state.unread.iter().map(String::as_str).collect();
+        let text = format!(
+            "this build cannot read {}: deploy the one that wrote it, or a newer one; until then nothing is charged, refunded or told",
+            unread.join(", ")
+        );
+        self.case(NEWER_CASE.into(), CaseKind::Unknown, text);
+        self.notice_of(NEWER_CASE);
+        let at = self.state.last_at + self.policy.limits.observe_open_attempt;
+        self.push(Function::PaymentCreator, at, Reason::NotSeenSince, Do::LookAtOrder);
+    }
+
+    /// A person is told of an open case.
+    fn notice_of(&mut self, case: &str) {
+        if self.policy.notify && self.state.case_open(case) {
+            self.notice(self.now, &format!("case:{case}"));
         }
     }
 }

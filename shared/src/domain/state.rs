@@ -4,143 +4,34 @@
 //! newest truth. No time stamp of a message and no order of arrival decides anything.
 
 mod attempt;
+mod declines;
 mod effects;
 mod news;
-mod sums;
+mod parts;
+mod recent;
+pub(crate) mod sums;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 pub use self::attempt::{Attempt, ConfirmTry, Phase};
+pub use self::declines::Declines;
+pub use self::parts::{Budget, Case, Claim, Failure, Refusal, Request};
+pub use self::recent::Recent;
+use self::sums::AMOUNT_MAX;
 use super::fact::{
-    CaseKind, ChargeView, Decision, DisputeView, EffectResult, Fact, IntentView, OrderView, Origin,
-    RefundView, SessionView, Terms, What,
+    ChargeView, Decision, DisputeView, Fact, IntentView, OrderView, RefundView, SessionView, What,
 };
-use super::ids::Function;
-use super::policy::decline::DeclineClass;
 use super::time::UnixTime;
 use super::view::PaymentView;
 
-/// Why an effect is held: who may carry it out, until when, and the exact bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// The effect's key.
-    pub effect: String,
-    /// Generation of the idempotency key.
-    pub generation: u32,
-    /// When this generation was first claimed; Stripe may forget a key 24 h later.
-    pub generation_at: UnixTime,
-    /// Token of the one who may call and record.
-    pub owner: String,
-    /// The function it belongs to.
-    pub by: Function,
-    /// Past this its next owner settles it.
-    pub deadline: UnixTime,
-    /// What it does.
-    pub terms: Terms,
-    /// The API path, empty for calls that are not Stripe's.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub path: String,
-    /// The request's bytes, unless they are kept apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<String>,
-    /// Owner token that names the item with the bytes, when they are kept apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body_ref: Option<String>,
-    /// Since when the outcome is unknown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unknown_since: Option<UnixTime>,
-    /// Since when it could not be sent: the key is refused, or the limits are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiting_since: Option<UnixTime>,
-    /// Calls made.
-    #[serde(default)]
-    pub calls: u32,
-    /// Received 5xx answers in this generation: a repeated one is a stored one.
-    #[serde(default)]
-    pub server_errors: u32,
-    /// When a listing last found nothing to adopt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub listed_empty_at: Option<UnixTime>,
-}
-
-/// A refund request and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// Our id.
-    pub id: String,
-    /// ISO minor units.
-    pub amount: i64,
-    /// The charge it is meant for.
-    pub charge: Option<String>,
-    /// Where it comes from.
-    pub origin: Origin,
-    /// When it was stored.
-    pub at: UnixTime,
-    /// The charge that its effect was claimed on.
-    pub refunded_charge: Option<String>,
-    /// How its effect ended.
-    pub result: Option<EffectResult>,
-}
-
-/// A case and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Case {
-    /// Its kind.
-    pub kind: CaseKind,
-    /// When it was opened.
-    pub opened_at: UnixTime,
-    /// What is to decide.
-    pub text: String,
-    /// A person's decision.
-    pub decision: Option<Decision>,
-    /// Its cause is gone.
-    pub lapsed: bool,
-}
-
-impl Case {
-    /// Somebody still has to decide.
-    pub fn is_open(&self) -> bool {
-        self.decision.is_none() && !self.lapsed
-    }
-}
-
-/// A failed off-session confirmation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The attempt.
-    pub attempt: u32,
-    /// The try, counted over the order.
-    pub try_no: u32,
-    /// When its outcome was committed.
-    pub at: UnixTime,
-    /// What it allows.
-    pub class: DeclineClass,
-    /// Stripe's word.
-    pub code: String,
-}
-
-/// A granted or refused place in a card's budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// May confirm.
-    pub granted: bool,
-    /// Ask again at.
-    pub again_at: Option<UnixTime>,
-}
-
-/// How often Stripe refused an effect on an object that has not changed since.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Stripe's word.
-    pub code: String,
-    /// Generation that was refused: names the case.
-    pub generation: u32,
-}
+/// Events and deliveries that an order remembers: an older one is read once more, and shows nothing new.
+const HINTS_MAX: usize = 200;
 
 /// All there is to know about an order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct State {
     /// The order as last seen.
     pub order: Option<OrderView>,
@@ -158,8 +49,10 @@ pub struct State {
     pub sessions: BTreeMap<String, SessionView>,
     /// Intents by id.
     pub intents: BTreeMap<String, IntentView>,
-    /// Charges by id.
+    /// Charges by id; of the declined ones the newest.
     pub charges: BTreeMap<String, ChargeView>,
+    /// Declined charges, counted.
+    pub declines: Declines,
     /// Refunds by id.
     pub refunds: BTreeMap<String, RefundView>,
     /// Disputes by id.
@@ -210,13 +103,18 @@ pub struct State {
     pub tell_failed: Option<(u64, String)>,
     /// Notices sent.
     pub notices: BTreeSet<String>,
-    /// Events and deliveries that facts name.
-    pub hints: BTreeSet<String>,
+    /// The newest events and deliveries that facts name.
+    pub hints: Recent,
+    /// Facts and claims that this build cannot read: the order waits for one that can.
+    pub unread: BTreeSet<String>,
+    /// How often a person let it go on past the limit of facts, and how many there were then.
+    pub limits_lifted: (u32, u64),
     /// Facts folded.
     pub facts: u64,
     /// Time of the newest fact.
     pub last_at: UnixTime,
     /// Claims held now. Not facts: they live beside them in the item.
+    #[serde(skip)]
     pub claims: BTreeMap<String, Claim>,
 }
 
@@ -227,7 +125,16 @@ pub fn refused_case(effect: &str, refusal: &Refusal) -> String {
 
 /// The state after `facts`, with the claims of the same revision.
 pub fn fold<'a>(facts: impl IntoIterator<Item = &'a Fact>, claims: &BTreeMap<String, Claim>) -> State {
-    let mut state = State { claims: claims.clone(), ..State::default() };
+    resume(State::default(), facts, claims)
+}
+
+/// The same from the fold of the facts before them.
+pub fn resume<'a>(
+    base: State,
+    facts: impl IntoIterator<Item = &'a Fact>,
+    claims: &BTreeMap<String, Claim>,
+) -> State {
+    let mut state = State { claims: claims.clone(), ..base };
     for fact in facts {
         state.apply(fact);
     }
@@ -240,7 +147,7 @@ impl State {
         self.facts += 1;
         self.last_at = fact.at;
         if let Some(hint) = &fact.hint {
-            self.hints.insert(hint.clone());
+            self.hints.note(hint, HINTS_MAX);
         }
         self.apply_what(fact);
         let view = self.compute_view();
@@ -279,7 +186,7 @@ impl State {
                 self.requests.entry(request.clone()).or_insert_with(|| Request {
                     id: request.clone(),
                     // A negative request would make room for others.
-                    amount: (*amount).max(0),
+                    amount: (*amount).clamp(0, AMOUNT_MAX),
                     charge: charge.clone(),
                     origin: *origin,
                     at: fact.at,
@@ -298,10 +205,13 @@ impl State {
                 self.cases.insert(case.clone(), opened);
             }
             What::CaseDecided { case, decision, .. } => {
-                if let Some(case) = self.cases.get_mut(case)
-                    && case.is_open()
+                if let Some(decided) = self.cases.get_mut(case)
+                    && decided.is_open()
                 {
-                    case.decision = Some(*decision);
+                    decided.decision = Some(*decision);
+                    if *decision == Decision::Approve && *case == self.limit_case() {
+                        self.limits_lifted = (self.limits_lifted.0 + 1, self.facts);
+                    }
                 }
             }
             What::CaseLapsed { case } => {
@@ -334,6 +244,9 @@ impl State {
                 self.notices.extend(effect.strip_prefix("notice:").map(str::to_owned));
             }
             What::Unknown { .. } => {}
+            What::Unread { was } => {
+                self.unread.insert(was.clone());
+            }
         }
     }
 
@@ -421,6 +334,9 @@ impl State {
         self.compare_currency(seen);
         self.stale.remove(&seen.id);
         self.charges.insert(seen.id.clone(), seen.clone());
+        if let Some(old) = self.declines.note(seen) {
+            self.charges.remove(&old);
+        }
     }
 
     fn see_refund(&mut self, seen: &RefundView) {
@@ -442,6 +358,14 @@ impl State {
         match self.customer_refusals {
             0 => format!("customer:{fingerprint}"),
             n => format!("customer:{fingerprint}:{}", n + 1),
+        }
+    }
+
+    /// The case about too many facts: another one each time a person let it go on.
+    pub fn limit_case(&self) -> String {
+        match self.limits_lifted.0 {
+            0 => "limit".to_owned(),
+            n => format!("limit:{}", n + 1),
         }
     }
 

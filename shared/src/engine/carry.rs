@@ -11,9 +11,10 @@ use crate::domain::fact::{EffectResult, Terms, What};
 use crate::domain::ids::OrderKey;
 use crate::domain::plan::Reason;
 use crate::domain::policy::decline::Decline;
-use crate::domain::state::Claim;
+use crate::domain::state::{Claim, State};
 use crate::domain::time::Seconds;
 use crate::outbound::stripe::{Effect, StripeClient, StripeError};
+use crate::planted::{Bug, planted};
 use crate::store::OrderItem;
 use crate::store::keys;
 use crate::store::orders::Committed;
@@ -83,6 +84,14 @@ pub fn wait_after(calls: u32) -> Seconds {
     Seconds((30_i64 << calls.min(7)).min(3_600))
 }
 
+/// The mistake of a session that counts as closed before Stripe showed it closed.
+fn closed_untold(state: &State, terms: &Terms) -> Option<Verdict> {
+    let Terms::ExpireSession { session, .. } = terms else { return None };
+    let mut view = state.sessions.get(session)?.clone();
+    view.status = "expired".to_owned();
+    Some(Verdict::Seen { object: String::new(), facts: vec![What::SessionSeen(view)] })
+}
+
 impl Engine {
     /// Carries out one claim and records what came of it. Returns the item as it then is.
     pub(super) async fn carry_out<H: Hand>(
@@ -97,7 +106,8 @@ impl Engine {
             let own = hand.perform(self, trigger, &item.key.clone(), &state, &claim.terms).await?;
             return self.record_own(item, claim, own, trigger).await;
         }
-        if moves_money(&claim.terms) && !self.store.money_allowed(&self.config.stack).await? {
+        let asks = moves_money(&claim.terms) && !planted(Bug::IgnoreMoneySwitch);
+        if asks && !self.store.money_allowed(&self.config.stack).await? {
             event!(
                 warn,
                 "the money switch is off: the call waits",
@@ -110,6 +120,12 @@ impl Engine {
         }
         let source = self.stripe_of(&item.key)?.clone();
         let client = self.stripe(&source, trigger.deadline).await?;
+        if planted(Bug::MarkBeforeSend) {
+            let seen = Verdict::Seen { object: String::new(), facts: Vec::new() };
+            let item = self.record(item, claim, seen, trigger).await?;
+            self.send(&client, &item, claim).await?;
+            return Ok(item);
+        }
         let verdict = if claim.unknown_since.is_some() {
             self.settle(&client, &item, claim).await?
         } else {
@@ -159,7 +175,17 @@ impl Engine {
     ) -> Result<Verdict, EngineError> {
         let owner = item.key.as_str();
         let Some(bytes) = self.bytes_of(owner, claim).await? else { return Ok(Verdict::Roll) };
-        let key = idempotency_key(owner, &claim.effect, claim.generation);
+        if planted(Bug::SecondAttemptBeforeClosed)
+            && let Some(verdict) = closed_untold(&item.state(), &claim.terms)
+        {
+            return Ok(verdict);
+        }
+        let key = match &claim.terms {
+            _ if planted(Bug::RandomKey) => self.tokens.fresh(),
+            _ if planted(Bug::KeyWithToken) => format!("{}:{}", claim.effect, claim.owner),
+            _ if planted(Bug::GenerationNotInKey) => idempotency_key(owner, &claim.effect, 1),
+            _ => idempotency_key(owner, &claim.effect, claim.generation),
+        };
         match client.post_stored(&claim.path, bytes, &key).await {
             Ok(answer) if answer.stored_replay && names_object(&answer.value) => {
                 Ok(Verdict::Done(self.read_anew(client, &claim.terms, &answer.value).await))
@@ -206,6 +232,10 @@ impl Engine {
             error = Scrubbed(&text)
         );
         let later = |unknown, server_error| Ok(Verdict::Later { after: None, unknown, server_error });
+        let failed = planted(Bug::UnknownIsFailed) && error.effect() == Effect::Unknown;
+        if failed || (planted(Bug::SwallowParseError) && text.contains("unreadable")) {
+            return Ok(Verdict::Refused { code: "api_error".into(), decline: None, seen: Vec::new() });
+        }
         if let Some(api) = error.api().filter(|api| error.is_decline() && api.readable) {
             let seen = api.payment_intent.as_deref().map(|i| seen::intent(i).unwrap_or_default());
             let decline = seen::decline_of_api(api);
@@ -251,7 +281,7 @@ impl Engine {
         verdict: Verdict,
         trigger: &Trigger,
     ) -> Result<OrderItem, EngineError> {
-        self.record_with(item, claim, trigger, |draft, held, fresh| {
+        self.record_with(item, claim, trigger, verdict.word(), |draft, held, fresh| {
             let (effect, generation) = (claim.effect.clone(), claim.generation);
             let end = |draft: &mut Draft<'_>, result| {
                 draft.drop_claim(&claim.effect);
@@ -293,6 +323,9 @@ impl Engine {
                         Verdict::Later { after, unknown, server_error } => {
                             wait = after.unwrap_or(wait);
                             held.server_errors += u32::from(*server_error);
+                            if planted(Bug::DeleteClaimOnUnknown) && *unknown {
+                                return draft.drop_claim(&claim.effect);
+                            }
                             if *unknown {
                                 held.unknown_since = held.unknown_since.or(Some(now));
                             } else if after.is_none() {
@@ -319,7 +352,7 @@ impl Engine {
         own: Own,
         trigger: &Trigger,
     ) -> Result<OrderItem, EngineError> {
-        self.record_with(item, claim, trigger, |draft, held, _| match &own {
+        self.record_with(item, claim, trigger, own.word(), |draft, held, _| match &own {
             Own::Done(facts) | Own::Refused(facts) => {
                 draft.drop_claim(&claim.effect);
                 for what in facts {
@@ -343,11 +376,16 @@ impl Engine {
         mut item: OrderItem,
         claim: &Claim,
         trigger: &Trigger,
+        outcome: &'static str,
         fill: impl Fn(&mut Draft<'_>, &Claim, bool),
     ) -> Result<OrderItem, EngineError> {
         let mut fresh = true;
         for _ in 0..RECORD_TRIES {
-            let held = item.claims.get(&claim.effect).filter(|c| c.owner == claim.owner).cloned();
+            let held = item
+                .claims
+                .get(&claim.effect)
+                .filter(|c| c.owner == claim.owner || planted(Bug::ClaimWithoutOwner))
+                .cloned();
             // Somebody else took it over after our deadline: the outcome is theirs to find.
             let Some(held) = held else { return Ok(item) };
             let mut draft = Draft::new(self, &item, item.state(), trigger);
@@ -355,8 +393,9 @@ impl Engine {
             draft.records(false);
             let ended = !draft.state.claims.contains_key(&claim.effect);
             let timers = draft.timers.clone();
-            match self.store.commit(&item, draft.change()?).await? {
+            match self.commit(&item, draft.change()?).await? {
                 Committed::Yes(now) => {
+                    self.count_outcome(outcome);
                     self.set_timers(&item.key, &timers, trigger).await;
                     if let (true, Some(token)) = (ended, &claim.body_ref) {
                         self.store.delete_body(item.key.as_str(), token).await?;

@@ -1,6 +1,8 @@
 //! The buyer's Stripe customer: an item of its own under the same effect protocol, so that two first orders of one buyer
 //! meet there. One creates, the other waits for the link.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::carry::{idempotency_key, names_object, wait_after};
@@ -144,6 +146,7 @@ impl Engine {
             calls: 0,
             server_errors: 0,
             listed_empty_at: None,
+            more: BTreeMap::new(),
         })
     }
 

@@ -3,16 +3,24 @@
 use std::collections::BTreeMap;
 
 use super::hand::Trigger;
+use super::look::Seen;
 use super::{CLAIM_FOR, Engine, EngineError, GRACE};
 use crate::domain::fact::{Fact, Terms, What, stamp};
 use crate::domain::ids::Function;
 use crate::domain::plan::{Do, Reason, due_at, plan};
 use crate::domain::state::{Claim, State};
 use crate::domain::time::UnixTime;
+use crate::planted::{Bug, planted};
 use crate::store::{Change, OrderItem, Summary};
 
 /// Most rounds of records in one commit; the plan comes to rest long before.
 const RECORD_ROUNDS_MAX: u32 = 8;
+/// A commit takes no further fact past this many bytes: what is left goes into the next one.
+const FACTS_BYTES_MAX: usize = 48 * 1024;
+/// Claims of an order hold at most this much in its item.
+const CLAIMS_BYTES_MAX: usize = 64 * 1024;
+/// Of this, refunds and notices, of which there can be many, leave so much to the others.
+const CLAIMS_BYTES_LEFT: usize = 16 * 1024;
 
 /// A commit in the making.
 pub struct Draft<'a> {
@@ -23,11 +31,14 @@ pub struct Draft<'a> {
     pub state: State,
     /// Timers to set after the commit.
     pub timers: Vec<What>,
+    /// What was seen and did not fit: the next commit's.
+    pub left: Seen,
     corr: String,
     hint: Option<String>,
     token: String,
     now: UnixTime,
     facts: Vec<Fact>,
+    bytes: usize,
     claims: BTreeMap<String, Claim>,
     changed: bool,
 }
@@ -40,11 +51,13 @@ impl<'a> Draft<'a> {
             item,
             state,
             timers: Vec::new(),
+            left: Vec::new(),
             corr: trigger.corr.clone(),
             hint: trigger.event.clone(),
             token: engine.tokens.fresh(),
             now: engine.clock.now(),
             facts: Vec::new(),
+            bytes: 0,
             claims: item.claims.clone(),
             changed: false,
         }
@@ -69,13 +82,34 @@ impl<'a> Draft<'a> {
             what,
         };
         self.state.apply(&fact);
+        self.bytes += serde_json::to_string(&fact).map_or(0, |text| text.len());
         self.facts.push(fact);
+    }
+
+    /// Whether one commit should hold no more facts.
+    pub fn is_full(&self) -> bool {
+        self.bytes >= FACTS_BYTES_MAX
     }
 
     /// Adds an observation if it is news.
     pub fn see(&mut self, what: What, reason: Reason) {
         if self.state.is_news(&what) {
             self.add(what, reason.name());
+        }
+    }
+
+    /// Adds observations that are news, as many as fit. The event that hinted at them is known only once all of them are
+    /// stored: a repeated delivery reads again after a run that ended in between.
+    pub fn see_all(&mut self, seen: Seen) {
+        for (what, reason) in seen {
+            if !self.is_full() {
+                self.see(what, reason);
+            } else if self.state.is_news(&what) {
+                self.left.push((what, reason));
+            }
+        }
+        if !self.left.is_empty() {
+            self.facts.iter_mut().for_each(|fact| fact.hint = None);
         }
     }
 
@@ -97,6 +131,9 @@ impl<'a> Draft<'a> {
                 return;
             }
             for (what, reason, timed) in records {
+                if self.is_full() {
+                    return;
+                }
                 if timed {
                     self.timers.push(what.clone());
                 }
@@ -124,6 +161,7 @@ impl<'a> Draft<'a> {
             calls: 0,
             server_errors: 0,
             listed_empty_at: None,
+            more: BTreeMap::new(),
         }
     }
 
@@ -138,6 +176,13 @@ impl<'a> Draft<'a> {
             self.add(what, reason.name());
         }
         self.put_claim(claim);
+    }
+
+    /// Whether the item has room for one more claim with so many bytes of a request; what has none waits for others to end.
+    pub fn has_room_for(&self, terms: &Terms, body: usize) -> bool {
+        let held = serde_json::to_string(&self.claims).map_or(0, |text| text.len());
+        let many = matches!(terms, Terms::Refund { .. } | Terms::Notice { .. });
+        held + body + if many { CLAIMS_BYTES_LEFT } else { 0 } < CLAIMS_BYTES_MAX
     }
 
     /// Puts a claim as it is.
@@ -182,7 +227,7 @@ impl<'a> Draft<'a> {
             facts: self.item.chain(self.facts)?,
             token: self.token,
             claims: self.claims,
-            due_at: due_at(&actions, self.now, GRACE),
+            due_at: due_at(&actions, self.now, GRACE).filter(|_| !planted(Bug::DueTimeDropped)),
             due_tries: 0,
             case,
             summary: Summary::of(&self.state),

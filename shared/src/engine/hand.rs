@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::{Engine, EngineError};
-use crate::batch::Deadline;
+use crate::clock::Deadline;
 use crate::domain::fact::{Terms, What};
 use crate::domain::ids::OrderKey;
 use crate::domain::plan::{Action, Reason};

@@ -1,7 +1,7 @@
 //! Reading the truth: the order from its system, attempts, refunds and disputes from Stripe.
 
 use super::{Engine, EngineError, seen};
-use crate::batch::Deadline;
+use crate::clock::Deadline;
 use crate::domain::fact::{EffectResult, OrderView, What};
 use crate::domain::ids::{Function, OrderKey};
 use crate::domain::money::MoneyError;
@@ -11,6 +11,7 @@ use crate::domain::state::State;
 use crate::outbound::stripe::calls::TANDEM_ORDER;
 use crate::outbound::stripe::objects::{Expandable, Metadata};
 use crate::outbound::stripe::{StripeClient, StripeError};
+use crate::planted::{Bug, planted};
 use crate::store::keys;
 use crate::telemetry::{Id, Scrubbed, event};
 
@@ -49,7 +50,7 @@ impl Engine {
         let order = self.shop(key).await?.get_order(&key.order_id()).await?;
         let stored = state.order.as_ref().map_or(0, |o| o.version);
         let known = stored.max(hinted.unwrap_or(0));
-        if order.version < known {
+        if order.version < known && !planted(Bug::AcceptLaggingReplica) {
             return Err(EngineError::Stale { order: key.clone(), read: order.version, known });
         }
         let mut seen = observed([What::OrderSeen(Box::new(OrderView::of(&order)))]);
@@ -111,6 +112,9 @@ impl Engine {
         state: &State,
         id: &str,
     ) -> Result<Seen, EngineError> {
+        if planted(Bug::TrustTheMessage) && state.sessions.contains_key(id) {
+            return Ok(Vec::new());
+        }
         let Some(read) = unless_missing(client.retrieve_session(id).await)? else { return Ok(Vec::new()) };
         if of_another_order(&read.metadata, key, id) {
             return Ok(Vec::new());

@@ -1,6 +1,7 @@
-//! From a Stripe hint to its order: its metadata, else a strong read of the links, else the intent itself. Only an
-//! intent without our metadata is foreign.
+//! From a Stripe hint to its order: its metadata, else a strong read of the links, else the intent itself (found through
+//! the refund or charge, if need be). Only an intent without our metadata is foreign.
 
+use super::look::unless_missing;
 use super::{Engine, EngineError};
 use crate::config::StripeSource;
 use crate::domain::ids::OrderKey;
@@ -44,9 +45,22 @@ impl Engine {
                 return Ok(Routed::Order(order));
             }
         }
-        let intent = match (intent, hint.refs.get("charge")) {
+        let mut charge = hint.refs.get("charge").cloned();
+        let mut intent = intent;
+        if intent.is_none() && charge.is_none() && hint.object_type == "refund" {
+            // The event says neither: the refund itself does.
+            let Some(refund) = unless_missing(client.retrieve_refund(&hint.object_id).await)? else {
+                return Ok(Routed::Foreign);
+            };
+            if let Some(named) = refund.metadata.get(TANDEM_ORDER) {
+                return Ok(self.named(named));
+            }
+            intent = refund.payment_intent.as_ref().map(|i| i.id().to_owned());
+            charge = refund.charge.as_ref().map(|c| c.id().to_owned());
+        }
+        let intent = match (intent, charge) {
             (Some(id), _) => Some(id),
-            (None, Some(charge)) => match client.retrieve_charge(charge).await {
+            (None, Some(charge)) => match client.retrieve_charge(&charge).await {
                 Ok(charge) => charge.payment_intent.as_ref().map(|i| i.id().to_owned()),
                 Err(error) if error.is_missing() => None,
                 Err(error) => return Err(error.into()),

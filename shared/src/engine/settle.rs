@@ -13,6 +13,7 @@ use crate::outbound::stripe::calls::{TANDEM_ATTEMPT, TANDEM_ORDER, TANDEM_REQUES
 use crate::outbound::stripe::objects::{Expandable, Metadata, PaymentIntent, Session};
 use crate::outbound::stripe::read::Created;
 use crate::outbound::stripe::{StripeClient, StripeError};
+use crate::planted::{Bug, planted};
 use crate::store::OrderItem;
 use crate::telemetry::{Id, Scrubbed, event};
 
@@ -61,6 +62,9 @@ impl Engine {
             // together; a stored 5xx or an old key needs the next generation, planned anew.
             return if trusted { self.send(client, item, claim).await } else { Ok(Verdict::Roll) };
         }
+        if !trusted && planted(Bug::RollWithoutSearch) {
+            return Ok(Verdict::Roll);
+        }
         if trusted && self.bytes_of(item.key.as_str(), claim).await?.is_some() {
             return self.send(client, item, claim).await;
         }
@@ -81,7 +85,9 @@ impl Engine {
         match (found, claim.listed_empty_at) {
             (Some(value), _) => Ok(Verdict::Done(value)),
             (None, Some(before)) if now - before >= SECOND_LIST_AFTER => Ok(Verdict::Roll),
-            (None, None) if !matches!(claim.terms, Terms::Refund { .. }) => Ok(Verdict::Roll),
+            (None, None) if !matches!(claim.terms, Terms::Refund { .. }) || planted(Bug::RollAtOnce) => {
+                Ok(Verdict::Roll)
+            }
             (None, Some(_)) => {
                 Ok(Verdict::Later { after: Some(SECOND_LIST_AFTER), unknown: true, server_error: false })
             }

@@ -55,9 +55,12 @@ fn order_id(data: &Value) -> Option<String> {
         Value::Number(id) => id.as_u64()?.to_string(),
         _ => return None,
     };
-    let plain = (1..=100).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:#/".contains(&b));
-    plain.then_some(id)
+    is_order_id(&id).then_some(id)
+}
+
+/// Whether an id may travel: the rule for notices and for listings.
+pub fn is_order_id(id: &str) -> bool {
+    (1..=100).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:#/".contains(&b))
 }
 
 #[cfg(test)]

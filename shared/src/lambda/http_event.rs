@@ -9,7 +9,7 @@ use base64::Engine as _;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::batch::Deadline;
+use crate::clock::Deadline;
 
 /// Largest body a function takes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;

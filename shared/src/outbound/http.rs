@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::Instant;
 
 /// A request with its whole body. The URI is absolute.
 pub type HttpRequest = http::Request<Bytes>;
@@ -40,27 +39,6 @@ pub trait Http: Send + Sync {
 
 /// A seam shared by every client of a function.
 pub type SharedHttp = Arc<dyn Http>;
-
-/// The moment at which an invocation must be done. Follows tokio's clock, so a paused runtime moves it too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Deadline(Instant);
-
-impl Deadline {
-    /// `span` from now.
-    pub fn after(span: Duration) -> Self {
-        Self(Instant::now() + span)
-    }
-
-    /// At this instant of tokio's clock.
-    pub fn at(instant: Instant) -> Self {
-        Self(instant)
-    }
-
-    /// What is left; zero once it has passed.
-    pub fn remaining(self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
-    }
-}
 
 /// The real thing: one pooled reqwest client over rustls.
 #[derive(Clone, Debug)]
@@ -230,14 +208,5 @@ mod tests {
             );
         });
         assert_eq!(get(&address).await.unwrap().status().as_u16(), 302);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_deadline_counts_down_to_zero() {
-        let deadline = Deadline::after(Duration::from_secs(3));
-        tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(deadline.remaining(), Duration::from_secs(1));
-        tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(deadline.remaining(), Duration::ZERO);
     }
 }

@@ -29,8 +29,8 @@ pub use self::calls::StripeCall;
 use self::error::{ApiError, ErrorKind, header};
 pub use self::error::{Effect, StripeError};
 pub use self::pages::Pages;
-use crate::clock::Clock;
-use crate::outbound::http::{Deadline, HttpRequest, HttpResponse, SendError, SharedHttp};
+use crate::clock::{Clock, Deadline};
+use crate::outbound::http::{HttpRequest, HttpResponse, SendError, SharedHttp};
 
 /// The version of the API that everything here is written for.
 pub const STRIPE_VERSION: &str = "2026-10-28.endive";

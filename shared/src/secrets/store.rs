@@ -1,4 +1,5 @@
-//! The places secrets are kept in: SSM SecureString, Secrets Manager, the environment, files, memory.
+//! The places secrets are read from: SSM SecureString, Secrets Manager, the environment, files, memory. The command line
+//! writes them; a function cannot.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,9 +9,11 @@ use crate::aws::{self, SdkConfig};
 use crate::config::{self, SecretStore};
 use crate::error::aws_reason;
 
+/// Parameter Store hands out the secrets of Secrets Manager under this path, so that a function needs one client for both.
+const REFERENCE: &str = "/aws/reference/secretsmanager/";
+
 pub(super) enum Store {
     Ssm { client: aws_sdk_ssm::Client, prefix: String },
-    SecretsManager { client: aws_sdk_secretsmanager::Client, prefix: String },
     Env,
     File { dir: String },
     Memory(MemoryStore),
@@ -76,7 +79,8 @@ impl std::fmt::Debug for MemoryStore {
     }
 }
 
-fn variable(name: &str) -> String {
+/// The environment variable of a secret.
+pub fn variable(name: &str) -> String {
     let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
     format!("TANDEM_SECRET_{}", name.chars().map(upper).collect::<String>())
 }
@@ -86,7 +90,7 @@ impl Store {
         match store {
             SecretStore::Ssm { prefix } => Self::Ssm { client: aws::ssm(sdk), prefix: prefix.clone() },
             SecretStore::SecretsManager { prefix } => {
-                Self::SecretsManager { client: aws::secretsmanager(sdk), prefix: prefix.clone() }
+                Self::Ssm { client: aws::ssm(sdk), prefix: format!("{REFERENCE}{prefix}") }
             }
             SecretStore::Env => Self::Env,
             SecretStore::File { dir } => Self::File { dir: dir.clone() },
@@ -107,17 +111,6 @@ impl Store {
                     Err(error) => Err(failed(aws_reason(&error))),
                 }
             }
-            Self::SecretsManager { client, prefix } => {
-                match client.get_secret_value().secret_id(format!("{prefix}{name}")).send().await {
-                    Ok(answer) => answer.secret_string.ok_or_else(missing),
-                    Err(error)
-                        if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) =>
-                    {
-                        Err(missing())
-                    }
-                    Err(error) => Err(failed(aws_reason(&error))),
-                }
-            }
             Self::Env => config::env(&variable(name)).ok_or_else(missing),
             Self::File { dir } => match std::fs::read_to_string(file(dir, name)) {
                 Ok(text) => Ok(text),
@@ -127,52 +120,9 @@ impl Store {
             Self::Memory(store) => store.read(name),
         }
     }
-
-    pub(super) async fn write(&self, name: &str, value: &str) -> Result<(), SecretError> {
-        let failed = |reason: String| SecretError::Store { name: name.to_owned(), reason };
-        match self {
-            Self::Ssm { client, prefix } => {
-                let call = client.put_parameter().name(format!("{prefix}{name}")).value(value);
-                let call = call.r#type(aws_sdk_ssm::types::ParameterType::SecureString).overwrite(true);
-                call.send().await.map(|_| ()).map_err(|error| failed(aws_reason(&error)))
-            }
-            Self::SecretsManager { client, prefix } => {
-                let id = format!("{prefix}{name}");
-                match client.put_secret_value().secret_id(&id).secret_string(value).send().await {
-                    Ok(_) => Ok(()),
-                    Err(error)
-                        if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) =>
-                    {
-                        let made = client.create_secret().name(id).secret_string(value).send().await;
-                        made.map(|_| ()).map_err(|error| failed(aws_reason(&error)))
-                    }
-                    Err(error) => Err(failed(aws_reason(&error))),
-                }
-            }
-            Self::Env => Err(failed(format!("the environment cannot be written; set {}", variable(name)))),
-            Self::File { dir } => {
-                let written =
-                    std::fs::create_dir_all(dir).and_then(|()| private_write(&file(dir, name), value));
-                written.map_err(|error| failed(error.kind().to_string()))
-            }
-            Self::Memory(store) => {
-                store.set(name, value);
-                Ok(())
-            }
-        }
-    }
 }
 
 /// One file per secret; a slash in a name does not make a folder.
-fn file(dir: &str, name: &str) -> std::path::PathBuf {
+pub fn file(dir: &str, name: &str) -> std::path::PathBuf {
     std::path::Path::new(dir).join(name.replace('/', "_"))
-}
-
-fn private_write(path: &std::path::Path, value: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(value.as_bytes())
 }

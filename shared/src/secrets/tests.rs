@@ -86,7 +86,7 @@ async fn weak_values_and_placeholders_are_refused_and_never_shown() {
         let error = secrets.get("key").await.unwrap_err();
         assert!(matches!(error, SecretError::Weak { .. }), "{value}");
         assert!(value.trim().is_empty() || !error.to_string().contains(value));
-        assert!(secrets.put("key", &SecretString::from(value)).await.is_err());
+        assert!(strong("key", value).is_err());
     }
     assert_eq!(weakness(&format!("whsec_{}", "a1b2c3d4e5f6g7h8i9j0k1l2")), None);
     assert_eq!(weakness(GOOD), None);
@@ -100,55 +100,52 @@ async fn blanks_around_a_value_are_dropped() {
 }
 
 #[tokio::test]
-async fn a_file_store_keeps_what_was_put() {
+async fn a_file_store_has_one_file_per_secret() {
     let dir = std::env::temp_dir().join(format!("tandem-secrets-{}", std::process::id()));
     let place = SecretStore::File { dir: dir.to_string_lossy().into_owned() };
-    let store = Store::of(&place, &SdkConfig::builder().build());
-    let secrets = Secrets::over(store, Clock::System);
+    let secrets = Secrets::over(Store::of(&place, &SdkConfig::builder().build()), Clock::System);
     assert!(matches!(secrets.get("a/b").await, Err(SecretError::Missing { .. })));
-    secrets.put("a/b", &SecretString::from(GOOD)).await.unwrap();
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("a_b"), GOOD).unwrap();
+    let secrets = Secrets::over(Store::of(&place, &SdkConfig::builder().build()), Clock::System);
     assert_eq!(secrets.get("a/b").await.unwrap().expose_secret(), GOOD);
     std::fs::remove_dir_all(dir).unwrap();
 }
 
-fn over(place: &SecretStore, double: &crate::aws::double::Double) -> Secrets {
-    Secrets::new(place, &double.sdk(), Clock::System)
+/// A parameter store that holds one parameter.
+fn parameters(held: &'static str) -> crate::aws::double::Double {
+    crate::aws::double::Double::new(move |(operation, body)| match operation.as_str() {
+        "AmazonSSM.GetParameter" if body["Name"] == held => {
+            (200, "", format!("{{\"Parameter\":{{\"Value\":\"{GOOD}\"}}}}"))
+        }
+        "AmazonSSM.GetParameter" if body["Name"] == "/tandem/prod/forbidden" => {
+            (400, "AccessDeniedException", "{}".to_owned())
+        }
+        "AmazonSSM.GetParameter" => (400, "ParameterNotFound", "{}".to_owned()),
+        other => panic!("{other}: functions only read"),
+    })
 }
 
 #[tokio::test]
-async fn parameters_are_read_decrypted_and_written_as_secure_strings() {
-    let double = crate::aws::double::Double::new(|(operation, body)| match operation.as_str() {
-        "AmazonSSM.GetParameter" if body["Name"] == "/tandem/prod/key" => {
-            (200, "", format!("{{\"Parameter\":{{\"Value\":\"{GOOD}\"}}}}"))
-        }
-        "AmazonSSM.GetParameter" => (400, "ParameterNotFound", "{}".to_owned()),
-        _ => (200, "", "{}".to_owned()),
-    });
-    let secrets = over(&SecretStore::Ssm { prefix: "/tandem/prod/".into() }, &double);
+async fn parameters_are_read_decrypted() {
+    let double = parameters("/tandem/prod/key");
+    let secrets =
+        Secrets::new(&SecretStore::Ssm { prefix: "/tandem/prod/".into() }, &double.sdk(), Clock::System);
     assert_eq!(read(&secrets).await.unwrap(), GOOD);
     let missing = secrets.get("other").await.unwrap_err();
     assert!(missing.to_string().contains("tandem secrets put other"));
-    secrets.put("key", &SecretString::from(BETTER)).await.unwrap();
-    let calls = double.calls();
-    assert_eq!(calls[0].1["WithDecryption"], true);
-    assert_eq!(calls[2].0, "AmazonSSM.PutParameter");
-    assert_eq!((&calls[2].1["Type"], &calls[2].1["Overwrite"]), (&"SecureString".into(), &true.into()));
+    let denied = secrets.get("forbidden").await.unwrap_err();
+    assert!(matches!(denied, SecretError::Store { .. }) && denied.to_string().contains("AccessDenied"));
+    assert!(double.calls().iter().all(|(_, body)| body["WithDecryption"] == true));
 }
 
 #[tokio::test]
-async fn secrets_manager_makes_a_secret_that_is_not_there_yet() {
-    let double = crate::aws::double::Double::new(|(operation, _)| match operation.as_str() {
-        "secretsmanager.GetSecretValue" => (200, "", format!("{{\"SecretString\":\"{GOOD}\"}}")),
-        "secretsmanager.PutSecretValue" => (400, "ResourceNotFoundException", "{}".to_owned()),
-        _ => (200, "", "{}".to_owned()),
-    });
-    let secrets = over(&SecretStore::SecretsManager { prefix: "tandem/".into() }, &double);
+async fn secrets_manager_is_read_by_parameter_stores_reference() {
+    let double = parameters("/aws/reference/secretsmanager/tandem/prod/key");
+    let place = SecretStore::SecretsManager { prefix: "tandem/prod/".into() };
+    let secrets = Secrets::new(&place, &double.sdk(), Clock::System);
     assert_eq!(read(&secrets).await.unwrap(), GOOD);
-    secrets.put("key", &SecretString::from(BETTER)).await.unwrap();
-    let calls = double.calls();
-    assert_eq!(calls[0].1["SecretId"], "tandem/key");
-    assert_eq!(
-        (calls[2].0.as_str(), &calls[2].1["Name"]),
-        ("secretsmanager.CreateSecret", &"tandem/key".into())
-    );
+    assert!(matches!(secrets.get("other").await, Err(SecretError::Missing { .. })));
+    // Without it Parameter Store refuses a reference.
+    assert!(double.calls().iter().all(|(_, body)| body["WithDecryption"] == true));
 }

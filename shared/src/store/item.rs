@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Item, StoreError, number_of, text_of};
+use crate::domain::archive::{Kept, seal};
 use crate::domain::fact::{CaseKind, Fact, StoredFact, hash_of};
 use crate::domain::ids::OrderKey;
-use crate::domain::state::{Claim, State, fold};
+use crate::domain::state::{Claim, State, resume};
 use crate::domain::time::UnixTime;
 
 /// An order's item as loaded.
@@ -17,10 +18,16 @@ pub struct OrderItem {
     pub key: OrderKey,
     /// 0: there is no item yet.
     pub rev: u64,
-    /// Facts, oldest first.
+    /// Facts that are not archived, oldest first.
     pub facts: Vec<StoredFact>,
+    /// What is kept of archived ones.
+    pub kept: Option<Kept>,
+    /// The fold of archived facts.
+    pub base: State,
     /// Claims by effect.
     pub claims: BTreeMap<String, Claim>,
+    /// Claims that only a newer build can read, as they are stored.
+    pub unread: BTreeMap<String, serde_json::Value>,
     /// When the sweeper looks at it.
     pub due_at: Option<UnixTime>,
     /// How often the sweeper re-dated it since the last commit of a hand.
@@ -80,7 +87,10 @@ impl OrderItem {
             key,
             rev: 0,
             facts: Vec::new(),
+            kept: None,
+            base: State::default(),
             claims: BTreeMap::new(),
+            unread: BTreeMap::new(),
             due_at: None,
             due_tries: 0,
             day: None,
@@ -88,14 +98,17 @@ impl OrderItem {
         }
     }
 
-    /// The fold of its facts with its claims.
+    /// The fold of all its facts with its claims.
     pub fn state(&self) -> State {
-        fold(self.facts.iter().map(|f| &f.fact), &self.claims)
+        let mut state = resume(self.base.clone(), self.facts.iter().map(|f| &f.fact), &self.claims);
+        state.unread.extend(self.unread.keys().map(|effect| format!("claim {effect}")));
+        state
     }
 
     /// Hash the next fact carries.
     pub fn last_hash(&self) -> String {
-        self.facts.last().map(|f| hash_of(&f.raw)).unwrap_or_default()
+        let archived = || self.kept.as_ref().map(|k| k.archived.last.clone()).unwrap_or_default();
+        self.facts.last().map_or_else(archived, |f| hash_of(&f.raw))
     }
 
     /// Chains and serialises new facts.
@@ -111,13 +124,25 @@ impl OrderItem {
         Ok(out)
     }
 
-    fn unreadable(&self, detail: &str) -> StoreError {
+    pub(super) fn unreadable(&self, detail: &str) -> StoreError {
         StoreError::Unreadable { key: self.key.to_string(), detail: detail.to_owned() }
     }
 
     /// Whether `token` made this item what it is, or added one of its facts.
     pub fn has_commit(&self, token: &str) -> bool {
-        self.token == token || self.facts.iter().rev().any(|f| f.fact.id.split('.').next() == Some(token))
+        let archived = || self.kept.iter().any(|k| k.archived.tokens.iter().any(|t| t == token));
+        let ours = |f: &StoredFact| f.fact.id.split('.').next() == Some(token);
+        self.token == token || self.facts.iter().rev().any(ours) || archived()
+    }
+
+    /// The text of `claims` with those that this build cannot read as they are.
+    pub(super) fn claims_text(&self, claims: &BTreeMap<String, Claim>) -> Result<String, StoreError> {
+        let unreadable = |e: serde_json::Error| self.unreadable(&e.to_string());
+        let mut all = self.unread.clone();
+        for (effect, claim) in claims {
+            all.insert(effect.clone(), serde_json::to_value(claim).map_err(unreadable)?);
+        }
+        serde_json::to_string(&all).map_err(unreadable)
     }
 
     pub(super) fn parse(key: OrderKey, item: &Item) -> Result<Self, StoreError> {
@@ -132,15 +157,31 @@ impl OrderItem {
             }
         }
         if let Some(text) = text_of(item, "claims") {
-            out.claims = serde_json::from_str(text).map_err(|e| out.unreadable(&e.to_string()))?;
+            let all: BTreeMap<String, serde_json::Value> =
+                serde_json::from_str(text).map_err(|e| out.unreadable(&e.to_string()))?;
+            for (effect, value) in all {
+                match serde_json::from_value(value.clone()) {
+                    Ok(claim) => out.claims.insert(effect, claim).map(|_| ()),
+                    // Held by a newer build: forgetting it would let this one do the same again.
+                    Err(_) => out.unread.insert(effect, value).map(|_| ()),
+                };
+            }
+        }
+        if let Some(raw) = text_of(item, "archived") {
+            let snapshot = text_of(item, "snapshot").map(str::to_owned);
+            out.kept = Some(Kept::parse(raw.to_owned(), snapshot).map_err(|e| out.unreadable(&e))?);
         }
         out.due_at = number_of(item, "due_at").map(UnixTime);
         out.due_tries = number_of(item, "due_tries").and_then(|t| u32::try_from(t).ok()).unwrap_or(0);
         out.day = text_of(item, "date").map(str::to_owned);
         out.token = text_of(item, "token").unwrap_or_default().to_owned();
-        // The newest fact has none after it: its hash is kept beside the list, so that an edit of it shows too.
-        if text_of(item, "head_hash").is_some_and(|hash| hash != out.last_hash()) {
-            return Err(out.unreadable("its newest fact was changed after it was stored"));
+        // The newest fact has none after it: a hash over it, and over what is kept of the archives, is beside the list.
+        let newest = out.facts.last().map(|f| hash_of(&f.raw)).unwrap_or_default();
+        let sealed = text_of(item, "head_hash").unwrap_or_default();
+        if sealed != seal(out.kept.as_ref(), &newest) {
+            return Err(
+                out.unreadable("its facts or their archive's seal were changed after they were stored")
+            );
         }
         Ok(out)
     }

@@ -2,15 +2,21 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
+use super::archive::Moved;
 use super::{
     Change, Item, OrderItem, Store, StoreError, Summary, keys, n, number_of, s, text_of, unavailable,
 };
-use crate::domain::fact::{CaseKind, hash_of};
+use crate::domain::archive::seal;
+use crate::domain::fact::{CaseKind, StoredFact, hash_of};
 use crate::domain::ids::OrderKey;
 use crate::domain::time::{Seconds, UnixTime};
+use crate::planted::{Bug, planted};
 
 /// How long request bytes kept apart may live: past this nobody may send them any more.
 const BODY_TTL: Seconds = Seconds::hours(48);
+
+/// How long it is known who dealt with a parked item.
+const SETTLED_TTL: Seconds = Seconds::days(180);
 
 /// What happened to a commit.
 #[derive(Debug)]
@@ -35,19 +41,21 @@ impl Store {
             .await
             .map_err(|e| unavailable("GetItem", e))?;
         match answer.item {
-            Some(item) => OrderItem::parse(key.clone(), &item),
+            Some(item) => self.complete(OrderItem::parse(key.clone(), &item)?).await,
             None => Ok(OrderItem::absent(key.clone())),
         }
     }
 
     /// One conditional UpdateItem: succeeds only if `rev` is still the item's and makes it one more. The SDK may repeat
-    /// our own success as a conflict: then our token is found in the item and it counts as a success.
+    /// our own success as a conflict: then our token is found in the item and it counts as a success. A head that would
+    /// grow too large gives its settled facts to an archive, which is put before.
     pub async fn commit(&self, item: &OrderItem, change: Change) -> Result<Committed, StoreError> {
+        let claims = item.claims_text(&change.claims)?;
+        let summary = serde_json::to_string(&change.summary).unwrap_or_else(|_| "{}".into());
+        let moved = self.archive(item, &change, claims.len() + summary.len()).await?;
         let mut set =
             vec!["rev = :next", "#token = :token", "claims = :claims", "summary = :summary", "#date = :date"];
         let mut remove = Vec::new();
-        let claims = serde_json::to_string(&change.claims).unwrap_or_else(|_| "{}".into());
-        let summary = serde_json::to_string(&change.summary).unwrap_or_else(|_| "{}".into());
         let mut update = self
             .client
             .update_item()
@@ -62,16 +70,33 @@ impl Store {
             .expression_attribute_values(":summary", s(summary))
             .expression_attribute_values(":date", s(&change.day))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        if !change.facts.is_empty() {
-            set.push("facts = list_append(if_not_exists(facts, :none), :facts)");
-            let facts = change.facts.iter().map(|f| s(&f.raw)).collect();
-            if let Some(newest) = change.facts.last() {
-                set.push("head_hash = :hash");
-                update = update.expression_attribute_values(":hash", s(hash_of(&newest.raw)));
+        if let Some(newest) = change.facts.last() {
+            let texts = |facts: &[StoredFact]| facts.iter().map(|f| s(&f.raw)).collect::<Vec<_>>();
+            let mut facts = texts(&change.facts);
+            if moved.count > 0 {
+                set.push("facts = :facts");
+                facts.splice(0..0, texts(item.facts.get(moved.count..).unwrap_or_default()));
+            } else {
+                set.push("facts = list_append(if_not_exists(facts, :none), :facts)");
+                update = update.expression_attribute_values(":none", AttributeValue::L(Vec::new()));
             }
+            set.push("head_hash = :hash");
+            let hash = seal(moved.kept.as_ref(), &hash_of(&newest.raw));
             update = update
                 .expression_attribute_values(":facts", AttributeValue::L(facts))
-                .expression_attribute_values(":none", AttributeValue::L(Vec::new()));
+                .expression_attribute_values(":hash", s(hash));
+            if let Some(kept) = moved.kept.as_ref().filter(|_| moved.rewrites) {
+                set.push("archived = :archived");
+                update = update.expression_attribute_values(":archived", s(&kept.raw));
+                update = update.expression_attribute_names("#snapshot", "snapshot");
+                match &kept.snapshot {
+                    Some(text) => {
+                        set.push("#snapshot = :snapshot");
+                        update = update.expression_attribute_values(":snapshot", s(text));
+                    }
+                    None => remove.push("#snapshot"),
+                }
+            }
         }
         match change.due_at {
             Some(due) => {
@@ -101,7 +126,7 @@ impl Store {
             "attribute_not_exists(pk)"
         } else {
             update = update.expression_attribute_values(":rev", n(item.rev));
-            "rev = :rev"
+            if planted(Bug::CommitWithoutRevision) { "rev >= :rev" } else { "rev = :rev" }
         };
         let mut expression = format!("SET {}", set.join(", "));
         if !remove.is_empty() {
@@ -109,7 +134,7 @@ impl Store {
         }
         let sent = update.update_expression(expression).condition_expression(condition).send().await;
         match sent {
-            Ok(_) => Ok(Committed::Yes(Box::new(applied(item, change)))),
+            Ok(_) => Ok(Committed::Yes(Box::new(applied(item, change, moved)))),
             Err(error) => self.lost(item, &change.token, error).await,
         }
     }
@@ -127,10 +152,10 @@ impl Store {
             _ => return Err(unavailable("UpdateItem", error)),
         };
         let now = match old {
-            Some(old) => OrderItem::parse(item.key.clone(), &old)?,
+            Some(old) => self.complete(OrderItem::parse(item.key.clone(), &old)?).await?,
             None => self.load(&item.key).await?,
         };
-        let ours = now.has_commit(token);
+        let ours = now.has_commit(token) || planted(Bug::EveryConflictIsOurs);
         Ok(if ours { Committed::Yes(Box::new(now)) } else { Committed::Lost(Box::new(now)) })
     }
 
@@ -295,7 +320,8 @@ pub struct Parked {
 }
 
 impl Store {
-    /// Keeps what cannot be read or routed yet as a case of kind `parked`; the same twice is kept once.
+    /// Keeps what cannot be read or routed yet as a case of kind `parked`; the same twice is kept once, and shown again if
+    /// it comes again after somebody dealt with it.
     pub async fn park(&self, parked: &Parked, now: UnixTime) -> Result<(), StoreError> {
         let put = self
             .client
@@ -306,7 +332,7 @@ impl Store {
             .item("case_kind", s("parked"))
             .item("case_opened_at", n(now.0))
             .item("summary", s(serde_json::to_string(parked).unwrap_or_default()))
-            .condition_expression("attribute_not_exists(pk)")
+            .condition_expression("attribute_not_exists(case_kind)")
             .send()
             .await;
         match put {
@@ -315,6 +341,33 @@ impl Store {
                 Ok(())
             }
             Err(e) => Err(unavailable("PutItem", e)),
+        }
+    }
+
+    /// Takes a parked item off the list. Who dealt with it is kept for half a year. `false`: there is none.
+    pub async fn unpark(&self, source: &str, id: &str, by: &str, now: UnixTime) -> Result<bool, StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.orders)
+            .key("pk", s(keys::unowned(&format!("{source}:{id}"))))
+            .key("sk", s(keys::HEAD))
+            .update_expression(
+                "REMOVE case_kind, case_opened_at SET settled_by = :by, settled_at = :now, expires_at = :end",
+            )
+            .condition_expression("case_kind = :parked")
+            .expression_attribute_values(":parked", s("parked"))
+            .expression_attribute_values(":by", s(by))
+            .expression_attribute_values(":now", n(now.0))
+            .expression_attribute_values(":end", n((now + SETTLED_TTL).0))
+            .send()
+            .await;
+        match update {
+            Ok(_) => Ok(true),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Ok(false)
+            }
+            Err(e) => Err(unavailable("UpdateItem", e)),
         }
     }
 
@@ -343,14 +396,17 @@ fn row(item: &Item) -> Option<(OrderKey, Summary)> {
     Some((key, serde_json::from_str(text_of(item, "summary")?).ok()?))
 }
 
-fn applied(item: &OrderItem, change: Change) -> OrderItem {
-    let mut facts = item.facts.clone();
+fn applied(item: &OrderItem, change: Change, moved: Moved) -> OrderItem {
+    let mut facts = item.facts.get(moved.count..).unwrap_or_default().to_vec();
     facts.extend(change.facts);
     OrderItem {
         key: item.key.clone(),
         rev: item.rev + 1,
         facts,
+        kept: moved.kept,
+        base: moved.base,
         claims: change.claims,
+        unread: item.unread.clone(),
         due_at: change.due_at,
         due_tries: change.due_tries,
         day: Some(change.day),

@@ -23,6 +23,7 @@ pub(super) const RULES: &[Rule] = &[
     ("nothing is unsafe", nothing_is_unsafe),
     ("every function has events", every_function_has_events),
     ("every function is deployed", every_function_is_deployed),
+    ("every metric is documented", every_metric_is_documented),
 ];
 
 /// What is deployed.
@@ -221,6 +222,25 @@ fn every_function_is_deployed(tree: &Tree, breach: &mut Breach<'_>) {
     for name in tree.functions() {
         if !template.contains(&format!("CodeUri: functions/{name}\n")) {
             breach(format!("{name} is not in template.yaml"));
+        }
+    }
+}
+
+/// A metric is made by `count`, `add` or `took` with its name first, or by the receiver's own `count`.
+fn every_metric_is_documented(tree: &Tree, breach: &mut Breach<'_>) {
+    let documented = tree.text("docs/LOGGING.md").unwrap_or_default();
+    for (path, text) in tree.sources(DEPLOYED) {
+        let code = code(text);
+        for call in ["count(\"", ".add(\"", ".took(\""] {
+            for rest in code.split(call).skip(1) {
+                let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
+                // Anything in lower case is no metric, e.g. a setting.
+                if name.starts_with(|c: char| c.is_ascii_uppercase())
+                    && !documented.contains(&format!("`{name}`"))
+                {
+                    breach(format!("{path} measures {name}, which docs/LOGGING.md does not explain"));
+                }
+            }
         }
     }
 }

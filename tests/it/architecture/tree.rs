@@ -8,8 +8,8 @@ use std::path::Path;
 pub(super) struct Tree(BTreeMap<String, String>);
 
 /// Folders that hold what the rules are about.
-const PARTS: [&str; 7] = ["functions", "shared", "local", "cli", "tests", "events", "template.yaml"];
-const KINDS: [&str; 4] = ["rs", "toml", "json", "yaml"];
+const PARTS: [&str; 8] = ["functions", "shared", "local", "cli", "tests", "events", "docs", "template.yaml"];
+const KINDS: [&str; 5] = ["rs", "toml", "json", "yaml", "md"];
 
 impl Tree {
     /// What is on disk.

@@ -102,15 +102,27 @@ pub(super) const BREACHES: &[Planted] = &[
             t,
             "NotifierRole",
             "ssm:GetParameter",
-            json!({"Fn::Sub": "parameter/tandem/${AWS::StackName}/stripe-key-payment-creator"}),
+            json!({"Fn::Sub": "ssm:1:1:parameter/tandem/${AWS::StackName}/stripe-key-payment-creator"}),
         );
+    }),
+    ("own secrets", |t| {
+        let read = "/Resources/NotifierRole/Properties/Policies/0/PolicyDocument/Statement/1/Fn::If/1";
+        set(
+            t,
+            &format!("{read}/Resource/0"),
+            json!({"Fn::Sub": "ssm:1:1:parameter/aws/reference/secretsmanager/x"}),
+        );
+    }),
+    ("own secrets", |t| {
+        let read = "/Resources/NotifierRole/Properties/Policies/0/PolicyDocument/Statement/1/Fn::If/1";
+        set(t, &format!("{read}/Action"), json!(["ssm:GetParameter"]));
     }),
     ("own secrets", |t| {
         grant(
             t,
             "SweeperRole",
             "ssm:GetParameter",
-            json!({"Fn::Sub": "parameter/tandem/${AWS::StackName}/stripe-webhook-secret"}),
+            json!({"Fn::Sub": "ssm:1:1:parameter/tandem/${AWS::StackName}/stripe-webhook-secret"}),
         );
     }),
     ("names follow permissions", |t| {

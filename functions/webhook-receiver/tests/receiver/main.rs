@@ -59,7 +59,7 @@ async fn a_repeated_delivery_keeps_its_correlation_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn w1_a_weak_or_missing_secret_refuses_to_start_and_answers_503() {
+async fn w1_a_weak_secret_refuses_to_start_and_answers_503() {
     for bad in ["", "whsec_", "whsec_tooshort", "whsec_...", "a1b2c3d4e5f6g7h8i9j0k1l2m3n4"] {
         let world = World::unchecked();
         world.secrets.set("stripe-webhook-secret", bad);
@@ -195,8 +195,42 @@ async fn w7_a_previous_secret_that_is_deleted_at_last_stops_nothing() {
         assert_eq!(world.send(request).await.status, 200);
     }
     assert_eq!(world.secrets.reads() - reads, 2, "that one is missing is remembered too");
-    // But a function that starts wants every secret it is told of.
+    // A function that starts says so and serves.
+    assert!(world.deps.check_secrets().await.is_ok());
+    assert_eq!(world.count("NoSecret"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_without_a_secret_answers_503_and_the_others_are_served() {
+    let world = World::unchecked();
+    world.secrets.remove("shop-webhook-secret");
+    assert!(world.deps.check_secrets().await.is_ok());
+    let notice = r#"{"type":"order.updated","data":{"id":"1001","version":3}}"#;
+    let reply = world.send(world.notice(notice)).await;
+    assert_eq!((reply.status, world.calls()), (503, 0));
+    assert_eq!(world.deps.metrics().total_of("NoSecret", "Source", "shop"), 2, "at start, and refused");
+    assert_eq!(world.deps.metrics().total_of("NoSecret", "Source", "stripe"), 0);
+    assert_eq!(world.send(world.stripe(&world::event(INTENT))).await.status, 200);
+    assert_eq!(world.calls(), 1);
+    // Stored at last, it is found without a new start.
+    world.secrets.set("shop-webhook-secret", &world::shop_secret());
+    tokio::time::advance(std::time::Duration::from_secs(301)).await;
+    let mut later = world.notice(notice);
+    for (name, value) in world.notice_headers_at("msg_1", notice, UnixTime(NOW.0 + 301)) {
+        later["headers"][name] = value.into();
+    }
+    assert_eq!(world.send(later).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_any_secret_it_refuses_to_start() {
+    let all = ["stripe-webhook-secret", "stripe-webhook-secret-previous", "shop-webhook-secret"];
+    let world = World::unchecked();
+    all.iter().for_each(|name| world.secrets.remove(name));
     assert!(world.deps.check_secrets().await.is_err());
+    let down = World::unchecked();
+    down.secrets.set_down(true);
+    assert!(down.deps.check_secrets().await.is_err(), "nor with the store down");
 }
 
 #[tokio::test(start_paused = true)]

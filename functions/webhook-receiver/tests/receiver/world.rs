@@ -51,7 +51,7 @@ pub(crate) struct World {
     sqs: CountedSqs,
 }
 
-fn shop_secret() -> String {
+pub(crate) fn shop_secret() -> String {
     format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(b"0123456789abcdefghijklmnopqrstuv"))
 }
 
@@ -121,11 +121,20 @@ impl World {
     }
 
     pub(crate) fn notice_headers(&self, id: &str, body: &str) -> [(&'static str, String); 3] {
+        self.notice_headers_at(id, body, NOW)
+    }
+
+    pub(crate) fn notice_headers_at(
+        &self,
+        id: &str,
+        body: &str,
+        at: UnixTime,
+    ) -> [(&'static str, String); 3] {
         let secret = WebhookSecret::standard(&SecretString::from(shop_secret())).unwrap();
         [
             (standard_webhooks::ID_HEADER, id.to_owned()),
-            (standard_webhooks::TIMESTAMP_HEADER, NOW.0.to_string()),
-            (standard_webhooks::SIGNATURE_HEADER, standard_webhooks::sign(&secret, id, NOW, body.as_bytes())),
+            (standard_webhooks::TIMESTAMP_HEADER, at.0.to_string()),
+            (standard_webhooks::SIGNATURE_HEADER, standard_webhooks::sign(&secret, id, at, body.as_bytes())),
         ]
     }
 

@@ -3,6 +3,8 @@
 //! A commit holds what was seen and what was decided on it, so a decision counts as planned today if the plan at any
 //! point of its commit asks for it.
 
+use std::collections::BTreeMap;
+
 use crate::domain::fact::{Fact, Origin, Terms, What};
 use crate::domain::ids::Function;
 use crate::domain::plan::{Action, Do, plan};
@@ -82,6 +84,7 @@ impl<'a> Replay<'a> {
                     calls: 0,
                     server_errors: 0,
                     listed_empty_at: None,
+                    more: BTreeMap::new(),
                 };
                 self.state.claims.insert(effect.clone(), claim);
             }

@@ -64,6 +64,9 @@ pub(super) fn of_fact(what: &What, before: &State) -> String {
         What::TellFailed { effect, detail } => format!("{effect} was refused for good: {detail}"),
         What::Noticed { key } => format!("notice {key} went out"),
         What::Unknown { was } => format!("a fact of kind {was:?}, which only another build can read"),
+        What::Unread { was } => {
+            format!("{was:?} in a form that only a newer build can read: the order waits for that build")
+        }
     }
 }
 

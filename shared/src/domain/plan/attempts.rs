@@ -1,7 +1,7 @@
 //! Attempts: when one is made, closed, captured or looked at again.
 
 use super::{Do, Draft, Reason};
-use crate::domain::fact::{CaseKind, Decision, OrderView, SessionView, Terms};
+use crate::domain::fact::{CaseKind, Decision, IntentView, OrderView, SessionView, Terms};
 use crate::domain::ids::Function;
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{CaptureMode, Collection, OrderStatus};
@@ -12,7 +12,7 @@ use crate::domain::time::{Seconds, UnixTime};
 
 /// What can be captured of `due` as Stripe's integer: where Stripe cannot express it, a little less, never more.
 fn capturable(due: i64, currency: Currency) -> i64 {
-    (0..10).find_map(|less| Money::new((due - less).max(0), currency).to_stripe().ok()).unwrap_or(0)
+    (0..100).find_map(|less| Money::new((due - less).max(0), currency).to_stripe().ok()).unwrap_or(0)
 }
 
 /// What a new attempt depends on: the order's own terms and the customer link.
@@ -31,7 +31,7 @@ impl Draft<'_> {
             self.push(Function::PaymentCreator, self.now, Reason::OrderNotSeen, Do::LookAtOrder);
             return;
         };
-        let second = self.second_objects();
+        let second = self.second_objects() | self.older_attempts();
         match self.state.live_attempt() {
             Some((attempt, phase)) => {
                 let attempt = attempt.clone();
@@ -65,7 +65,9 @@ impl Draft<'_> {
     fn second_objects(&mut self) -> bool {
         let mut second = false;
         let sessions: Vec<_> = self.state.sessions.values().cloned().collect();
-        for session in sessions.into_iter().filter(|s| s.status == "open" && s.attempt > 0) {
+        // A status that this build does not know may be one in which it can be paid.
+        let over = |s: &SessionView| matches!(s.status.as_str(), "complete" | "expired");
+        for session in sessions.into_iter().filter(|s| !over(s) && s.attempt > 0) {
             let attempt = self.state.attempts.get(&session.attempt);
             let stored = attempt.and_then(|a| a.object.as_deref()) == Some(session.id.as_str());
             let outdone = stored && session.intent.is_none() && self.another_took(&session);
@@ -79,17 +81,65 @@ impl Draft<'_> {
                 );
             }
         }
-        let intents: Vec<_> = self.state.intents.values().cloned().collect();
-        for intent in intents.into_iter().filter(|i| i.status.starts_with("requires_")) {
-            let Some(attempt) = self.state.attempts.get(&intent.attempt) else { continue };
-            let own = self.state.intent_of(attempt).is_some_and(|i| i.id == intent.id);
-            // An intent of a page is Stripe's to close, unless it has reserved money.
-            if !own && (attempt.off_session || intent.status == "requires_capture") {
-                second = true;
-                self.close_intent(Function::PaymentCreator, Reason::SecondObject, intent.attempt, &intent.id);
+        let intents: Vec<_> = self.state.intents.values().filter(|i| i.attempt > 0).cloned().collect();
+        for intent in intents {
+            let attempt = self.state.attempts.get(&intent.attempt);
+            if attempt.and_then(|a| self.state.intent_of(a)).is_some_and(|own| own.id == intent.id) {
+                continue;
             }
+            let bare = attempt.is_some_and(|a| a.off_session);
+            match intent.status.as_str() {
+                "succeeded" | "canceled" => continue,
+                "requires_capture" => self.close_second(&intent),
+                status if bare && status.starts_with("requires_") => self.close_second(&intent),
+                // An intent of a page is Stripe's to close; nobody pays it when its page is closed.
+                status if status.starts_with("requires_") && !self.authenticating(&intent) => continue,
+                _ => {
+                    // Money may be on its way: its end is waited for.
+                    let at = self.state.last_at + self.policy.limits.observe_open_attempt;
+                    let look = Do::LookAtAttempt { attempt: intent.attempt };
+                    self.push(Function::PaymentRecorder, at, Reason::NotSeenSince, look);
+                }
+            }
+            second = true;
         }
         second
+    }
+
+    /// Attempts that are live although a newer one is: what was refused, or seen to be over, is there after all. Whether
+    /// there is one.
+    fn older_attempts(&mut self) -> bool {
+        let live = self.state.attempts.values().map(|a| (a.clone(), self.state.phase(a)));
+        let mut live: Vec<_> = live.filter(|(_, phase)| phase.is_live()).collect();
+        live.pop();
+        // One whose key was rolled and that no search found cannot be paid.
+        live.retain(|(attempt, phase)| !(attempt.rolled && *phase == Phase::Creating));
+        let found = !live.is_empty();
+        for (attempt, phase) in live {
+            let intent = self.state.intent_of(&attempt).map(|i| i.id.clone());
+            match (phase, intent) {
+                (Phase::Open, _) => self.close(Function::PaymentCreator, Reason::SecondObject, &attempt),
+                (Phase::Authorized, Some(intent)) => {
+                    self.close_intent(Function::PaymentCreator, Reason::SecondObject, attempt.n, &intent);
+                }
+                (Phase::Processing, _) => self.look_later(&attempt),
+                _ => {
+                    let look = Do::LookAtAttempt { attempt: attempt.n };
+                    self.push(Function::PaymentRecorder, self.now, Reason::NotSeenSince, look);
+                }
+            }
+        }
+        found
+    }
+
+    fn close_second(&mut self, intent: &IntentView) {
+        self.close_intent(Function::PaymentCreator, Reason::SecondObject, intent.attempt, &intent.id);
+    }
+
+    /// Whether the buyer may still be at the bank with a page that is complete.
+    fn authenticating(&self, intent: &IntentView) -> bool {
+        let complete = |s: &SessionView| s.status == "complete" && s.intent.as_ref() == Some(&intent.id);
+        intent.status != "requires_payment_method" && self.state.sessions.values().any(complete)
     }
 
     /// Whether another session of the same attempt exists and the attempt counts as paid or nearly so.
@@ -129,7 +179,11 @@ impl Draft<'_> {
                     return;
                 }
                 if attempt.rolled {
-                    return self.make_anew(order, attempt);
+                    // A second object may still be paid: first it is closed.
+                    if !second {
+                        self.make_anew(order, attempt);
+                    }
+                    return;
                 }
                 let look = Do::LookAtAttempt { attempt: attempt.n };
                 self.push(Function::PaymentRecorder, self.now, Reason::NotSeenSince, look);
@@ -383,7 +437,7 @@ impl Draft<'_> {
             capturable(self.state.due(self.now), order.currency).min(intent.amount_capturable);
         let misfit = match () {
             () if order.collection == Collection::None => Some(Reason::NotCollected),
-            () if amount_stripe == 0 => Some(Reason::NothingDue),
+            () if amount_stripe <= 0 => Some(Reason::NothingDue),
             () if intent.currency != order.currency => Some(Reason::AmountChanged),
             () => None,
         };

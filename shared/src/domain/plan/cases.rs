@@ -195,7 +195,7 @@ impl Draft<'_> {
             .state
             .cases
             .iter()
-            .filter(|(_, c)| c.kind == CaseKind::Unknown && c.is_open())
+            .filter(|(id, c)| c.kind == CaseKind::Unknown && c.is_open() && id.starts_with("unknown:"))
             .filter(|(id, _)| !self.state.claims.values().any(|c| super::unknown_case(c) == **id))
             .map(|(id, _)| id.clone())
             .collect();

@@ -44,6 +44,14 @@ impl Draft<'_> {
         waits_for_action || (!self.current_failures().is_empty() && self.next_try_at().is_none())
     }
 
+    /// The next try waits only for room in the card's budget: the buyer need not wait for it.
+    pub(super) fn card_is_full(&self) -> bool {
+        let Some((attempt, Phase::Open)) = self.state.live_attempt() else { return false };
+        let next = self.state.tries + 1;
+        let full = self.state.budgets.get(&next).is_some_and(|budget| !budget.granted);
+        attempt.off_session && attempt.card.is_some() && full && !self.gave_up()
+    }
+
     /// The next step of an open off-session attempt.
     pub(super) fn climb(&mut self, attempt: &Attempt) {
         let (Some(intent), Some(method)) = (attempt.object.clone(), attempt.method.clone()) else { return };

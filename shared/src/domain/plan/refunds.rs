@@ -9,6 +9,7 @@ use crate::domain::money::Money;
 use crate::domain::order::OrderStatus;
 use crate::domain::policy::Approval;
 use crate::domain::state::Request;
+use crate::domain::state::sums::{PART, whole_of};
 use crate::domain::time::UnixTime;
 
 impl Draft<'_> {
@@ -30,8 +31,10 @@ impl Draft<'_> {
                         - self.state.refunded()
                         - self.state.asked()
                         - self.state.lost();
-                    let amount = wanted.amount.unwrap_or(left.max(0));
-                    self.ask(id, amount, None, Origin::Shop, "asked for by the shop", Reason::RefundAsked);
+                    if self.ask_for_shop(&id, wanted.amount.unwrap_or(left.max(0))) {
+                        // Parts of the next are taken from what these leave.
+                        break;
+                    }
                 }
             }
             // What was asked for just now is stored first; what is left is seen after it.
@@ -46,6 +49,42 @@ impl Draft<'_> {
         for request in requests {
             self.request(&request, &mut planned);
         }
+    }
+
+    /// A wish of the shop. One that no single charge holds, but all of them together, is asked for in parts, one a charge:
+    /// Stripe refunds charges. Whether it is in parts.
+    fn ask_for_shop(&mut self, id: &str, amount: i64) -> bool {
+        let text = "asked for by the shop";
+        let parts = self.parts(amount);
+        if parts.len() < 2 {
+            self.ask(id.to_owned(), amount, None, Origin::Shop, text, Reason::RefundAsked);
+            return false;
+        }
+        for (i, (charge, part)) in parts.iter().enumerate() {
+            let text = format!("part {} of {} of {}, {text}", i + 1, parts.len(), self.money(amount));
+            let charge = Some(charge.clone());
+            self.ask(part_id(id, i), *part, charge, Origin::Shop, &text, Reason::RefundAsked);
+        }
+        true
+    }
+
+    /// What each charge gives to a refund that none holds alone: the fullest first. Empty if one is enough, or all are not.
+    fn parts(&self, amount: i64) -> Vec<(String, i64)> {
+        let charges = self.state.charges.keys();
+        let mut free: Vec<(i64, String)> =
+            charges.map(|c| (self.refundable_on(c) - self.asked_on(c), c.clone())).collect();
+        free.sort_unstable_by(|a, b| b.cmp(a));
+        let together: i64 = free.iter().map(|(left, _)| (*left).max(0)).sum();
+        if free.first().is_none_or(|(most, _)| *most >= amount) || together < amount {
+            return Vec::new();
+        }
+        let mut rest = amount;
+        let taken = free.into_iter().map_while(|(left, charge)| {
+            let part = left.min(rest);
+            rest -= part.max(0);
+            (part > 0).then_some((charge, part))
+        });
+        taken.collect()
     }
 
     fn ask(
@@ -78,6 +117,9 @@ impl Draft<'_> {
             if left > 0 && !self.state.cancellation_asked(&charge) {
                 let text = "the order was cancelled";
                 let id = self.unused(&format!("cancel:{charge}"));
+                if self.state.requests.contains_key(&id) {
+                    continue;
+                }
                 self.ask(id, left, Some(charge), Origin::Cancellation, text, Reason::RefundOnCancel);
             }
         }
@@ -142,11 +184,7 @@ impl Draft<'_> {
         }
         let impossible = format!("refund_impossible:{}", request.id);
         let Some(charge) = self.charge_for(request, planned) else {
-            let text = format!(
-                "refund {} of {} is more than any one charge still holds: deny it, or deny and ask for smaller ones",
-                request.id,
-                self.money(request.amount)
-            );
+            let text = self.why_impossible(request);
             return self.case(impossible, CaseKind::RefundImpossible, text);
         };
         self.lapse(&impossible, Reason::CauseGone);
@@ -188,6 +226,36 @@ impl Draft<'_> {
         self.effect(Function::RefundProcessor, self.now, reason, format!("refund:{}", request.id), terms);
     }
 
+    /// What a charge still holds that a request could take. Money in another currency than the order's cannot be set
+    /// against an amount of the order: a person refunds it.
+    fn refundable_on(&self, charge: &str) -> i64 {
+        let currency = self.state.order.as_ref().map(|o| o.currency);
+        let same = self.state.charges.get(charge).map(|c| c.currency) == currency;
+        if same { self.state.left_on(charge) } else { 0 }
+    }
+
+    /// Why no charge can give a refund, and what to do.
+    fn why_impossible(&self, request: &Request) -> String {
+        let what = format!("refund {} of {}", request.id, self.money(request.amount));
+        let left: Vec<i64> = self.state.charges.keys().map(|c| self.refundable_on(c)).collect();
+        let (most, together) = (left.iter().copied().max().unwrap_or(0), left.iter().sum::<i64>());
+        match &request.charge {
+            Some(charge) => {
+                let holds = self.money(self.refundable_on(charge));
+                format!(
+                    "{what} is more than {charge} still holds in the order's currency ({holds}): deny it, or deny and ask for less"
+                )
+            }
+            None if request.amount > together => {
+                format!("{what} is more than the order still holds ({}): deny it", self.money(together))
+            }
+            None => format!(
+                "{what} is more than any one charge still holds ({} at most), and Stripe refunds charges: deny it and ask once per charge",
+                self.money(most)
+            ),
+        }
+    }
+
     /// Whether what asked for the refund is gone: checked again at approval and at the claim.
     fn lapsed(&self, request: &Request, approved: bool) -> bool {
         match request.origin {
@@ -207,8 +275,8 @@ impl Draft<'_> {
             return true;
         }
         let others = self.state.asked() - request.amount;
-        let excess = self.state.captured() - self.state.refunded() - others - self.state.lost() - order.total;
-        excess < request.amount
+        let left = self.state.captured() - self.state.refunded() - others - self.state.lost();
+        left.saturating_sub(order.total) < request.amount
     }
 
     fn withdraw(&mut self, request: &Request, case: &str) {
@@ -230,7 +298,7 @@ impl Draft<'_> {
     fn charge_for(&self, request: &Request, planned: &BTreeMap<String, i64>) -> Option<String> {
         let fits = |c: &String| {
             let besides = planned.get(c).copied().unwrap_or(0) + self.state.in_flight_on(c, &request.id);
-            request.amount > 0 && self.state.left_on(c) - besides >= request.amount
+            request.amount > 0 && self.refundable_on(c) - besides >= request.amount
         };
         match request.charge.as_ref().or(request.refunded_charge.as_ref()) {
             Some(charge) => Some(charge.clone()).filter(|c| fits(c)),
@@ -280,7 +348,11 @@ impl Draft<'_> {
         let limit = policy.auto_up_to.get(order.currency.code()).copied();
         let paid_at = self.state.charges.get(charge).map(|c| c.created);
         let in_window = paid_at.is_some_and(|t| self.now - t <= policy.window);
-        mode == Approval::Auto && limit.is_some_and(|l| request.amount <= l) && in_window
+        // A wish in parts is judged as a whole.
+        let whole = whole_of(&request.id);
+        let parts = self.state.requests.values().filter(|r| whole_of(&r.id) == whole);
+        let amount: i64 = parts.map(|r| r.amount).sum();
+        mode == Approval::Auto && limit.is_some_and(|l| amount <= l) && in_window
     }
 
     pub(super) fn money(&self, minor: i64) -> String {
@@ -289,6 +361,11 @@ impl Draft<'_> {
             .as_ref()
             .map_or_else(|| minor.to_string(), |o| Money::new(minor, o.currency).to_string())
     }
+}
+
+/// The id of a part: the first has the wish's own.
+fn part_id(id: &str, i: usize) -> String {
+    if i == 0 { id.to_owned() } else { format!("{PART}{}:{id}", i + 1) }
 }
 
 fn origin_words(origin: Origin) -> &'static str {

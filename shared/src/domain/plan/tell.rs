@@ -3,6 +3,7 @@
 use super::{Draft, Reason};
 use crate::domain::fact::{CaseKind, Decision, Terms};
 use crate::domain::ids::Function;
+use crate::domain::order::Collection;
 use crate::domain::time::UnixTime;
 
 impl Draft<'_> {
@@ -56,9 +57,10 @@ impl Draft<'_> {
         if !self.policy.notify {
             return;
         }
-        if self.needs_buyer() && self.state.payable(self.now) {
+        if (self.needs_buyer() || self.card_is_full()) && self.state.payable(self.now) {
             self.ask_buyer();
         }
+        self.balance();
         if let Some(attempt) = self.state.gave_up
             && self.gave_up()
         {
@@ -68,6 +70,20 @@ impl Draft<'_> {
             self.state.cases.iter().filter(|(_, c)| c.is_open()).map(|(id, _)| id.clone()).collect();
         for case in open {
             self.notice(self.now, &format!("case:{case}"));
+        }
+    }
+
+    /// From the day the balance is due the buyer is told the link once more, if it is the buyer who pays it.
+    fn balance(&mut self) {
+        let Some(order) = self.state.order.clone() else { return };
+        let Some(at) = order.balance_due_at.filter(|_| order.deposit.is_some()) else { return };
+        let at = at.max(self.now);
+        let ours =
+            order.collection == Collection::Automatic && matches!(self.state.method, Some((Some(_), _)));
+        // More becomes due then than is due before.
+        if !ours && self.state.payable(at) && self.state.due(at) > 0 {
+            let key = format!("balance:{}", order.balance_due_at.unwrap_or(at).0);
+            self.notice(at, &key);
         }
     }
 

@@ -5,4 +5,5 @@ pub(crate) mod kit;
 mod ladder;
 mod properties;
 mod refunds;
+mod rest;
 mod trouble;

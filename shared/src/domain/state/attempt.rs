@@ -1,12 +1,14 @@
 //! A payment attempt and its phase. Invariant: at most one attempt of an order can still take money.
 
+use serde::{Deserialize, Serialize};
+
 use super::State;
 use crate::domain::fact::{EffectResult, IntentView};
 use crate::domain::money::Currency;
 use crate::domain::time::UnixTime;
 
 /// One confirmation of an off-session intent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmTry {
     /// Counted over the order.
     pub try_no: u32,
@@ -21,7 +23,7 @@ pub struct ConfirmTry {
 }
 
 /// One attempt: a Checkout Session, or an off-session PaymentIntent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// From 1.
     pub n: u32,
@@ -127,21 +129,29 @@ impl State {
 
     /// Where the attempt stands, by what Stripe showed last.
     pub fn phase(&self, attempt: &Attempt) -> Phase {
-        if let Some(EffectResult::Refused { code, .. }) = &attempt.created {
-            return Phase::Refused(code.clone());
-        }
-        let Some(object) = attempt.object.as_deref() else { return Phase::Creating };
         let intent = self.intent_of(attempt);
-        if self.stale.contains(object) || intent.is_some_and(|i| self.stale.contains(&i.id)) {
-            return Phase::Unseen;
-        }
         let by_intent = intent.map(|intent| match intent.status.as_str() {
             "succeeded" => Phase::Paid,
             "processing" => Phase::Processing,
             "requires_capture" => Phase::Authorized,
             "canceled" => Phase::Dead,
-            _ => Phase::Open,
+            status if status.starts_with("requires_") => Phase::Open,
+            // A status that this build does not know: money may be on its way.
+            _ => Phase::Processing,
         });
+        let Some(object) = attempt.object.as_deref() else {
+            // What was seen is there, whatever the call that made it answered.
+            return match (by_intent, &attempt.created) {
+                (Some(settled @ (Phase::Paid | Phase::Processing | Phase::Authorized)), _) => settled,
+                (None | Some(Phase::Dead), Some(EffectResult::Refused { code, .. })) => {
+                    Phase::Refused(code.clone())
+                }
+                _ => Phase::Creating,
+            };
+        };
+        if self.stale.contains(object) || intent.is_some_and(|i| self.stale.contains(&i.id)) {
+            return Phase::Unseen;
+        }
         if attempt.off_session {
             // Created but not yet read: it cannot have been confirmed by anybody but us.
             return by_intent.unwrap_or(Phase::Open);

@@ -64,7 +64,7 @@ impl State {
     }
 
     pub(super) fn ended(&mut self, effect: &str, generation: u32, result: &EffectResult, at: UnixTime) {
-        self.generations.insert(effect.to_owned(), generation + 1);
+        self.generations.insert(effect.to_owned(), generation.saturating_add(1));
         if let EffectResult::Done { object } = result {
             self.stale.insert(object.clone());
         }

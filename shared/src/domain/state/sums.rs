@@ -7,8 +7,25 @@ use crate::domain::order::OrderStatus;
 use crate::domain::time::UnixTime;
 use crate::domain::view::{PaymentStatus, PaymentView, RefundLine};
 
+/// A wish of the shop that no one charge holds is asked for in parts: their ids begin with this and the part's number.
+pub(crate) const PART: &str = "part:";
+
+/// The id of the wish that a request is part of, or its own.
+pub(crate) fn whole_of(request: &str) -> &str {
+    let number = request.strip_prefix(PART).and_then(|rest| rest.split_once(':'));
+    number.map_or(request, |(_, whole)| whole)
+}
+
+/// No amount at Stripe is larger: what claims to be counts as this much, so that no sum overflows.
+pub(super) const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
+
+/// Stripe's integer as ISO minor units, at least 0. What ISO cannot express is cut, never taken for nothing.
 fn iso(amount: i64, currency: Currency) -> i64 {
-    Money::from_stripe(amount, currency).map_or(0, |m| m.minor)
+    let minor = Money::from_stripe(amount, currency).map_or_else(
+        |_| amount / 10_i64.pow(currency.stripe_exponent() - currency.iso_exponent()),
+        |m| m.minor,
+    );
+    minor.clamp(0, AMOUNT_MAX)
 }
 
 impl State {
@@ -37,8 +54,10 @@ impl State {
 
     /// Refunds of a charge that count, without the release of what was not captured.
     pub fn refunds_of<'a>(&'a self, charge: &'a str) -> impl Iterator<Item = &'a RefundView> {
-        let (released, captured) =
-            self.charges.get(charge).map_or((0, true), |c| (c.amount - c.amount_captured, c.took()));
+        let (released, captured) = self
+            .charges
+            .get(charge)
+            .map_or((0, true), |c| (c.amount.saturating_sub(c.amount_captured), c.took()));
         let mut release_left = captured && released > 0;
         self.refunds.values().filter(move |r| r.charge == charge && r.counts() && captured).filter(move |r| {
             let is_release = release_left && r.request.is_none() && r.amount == released;
@@ -131,7 +150,7 @@ impl State {
     pub fn excess(&self) -> i64 {
         let Some(order) = &self.order else { return 0 };
         let owed = if order.status == OrderStatus::Cancelled { 0 } else { order.total };
-        (self.captured() - self.refunded() - self.asked() - self.lost() - owed).max(0)
+        (self.captured() - self.refunded() - self.asked() - self.lost()).saturating_sub(owed).max(0)
     }
 
     /// A dispute that holds refunds back.
@@ -151,7 +170,11 @@ impl State {
             .filter(|r| !r.counts() || self.refunds_of(&r.charge).any(|counted| counted.id == r.id))
             .map(|r| RefundLine {
                 id: r.id.clone(),
-                request: r.request.as_ref().map(|id| id.strip_prefix("shop:").unwrap_or(id).to_owned()),
+                request: r
+                    .request
+                    .as_deref()
+                    .map(whole_of)
+                    .map(|id| id.strip_prefix("shop:").unwrap_or(id).to_owned()),
                 amount: iso(r.amount, r.currency),
                 status: r.status.clone(),
             })

@@ -86,30 +86,35 @@ pub(super) fn conditions(t: &Value, breach: &mut Breach<'_>) {
     }
 }
 
+/// A secret as a role may name it: action, what its ARN holds before the name, and after it.
+type Shape = (&'static str, &'static str, &'static str);
+const PARAMETER: Shape = ("ssm:GetParameter", ":parameter/tandem/${AWS::StackName}/", "");
+/// Secrets Manager is read through Parameter Store, which asks for the right to both.
+const REFERENCE: Shape =
+    ("ssm:GetParameter", ":parameter/aws/reference/secretsmanager/tandem/${AWS::StackName}/", "");
+const SECRET: Shape = ("secretsmanager:GetSecretValue", ":secret:tandem/${AWS::StackName}/", "-??????");
+
 /// Names of the secrets that any function reads.
 pub(in crate::template) fn secrets(t: &Value) -> BTreeSet<String> {
-    FUNCTIONS.iter().flat_map(|(name, _)| secrets_of(role_of(t, name), "ssm:GetParameter")).collect()
+    FUNCTIONS.iter().flat_map(|(name, _)| secrets_of(role_of(t, name), PARAMETER)).collect()
 }
 
-/// Names of the secrets a role reads, by store.
-fn secrets_of(role: &Value, action: &str) -> BTreeSet<String> {
+/// Names of the secrets a role reads in one shape.
+fn secrets_of(role: &Value, (action, before, after): Shape) -> BTreeSet<String> {
     let reads = statements(role).into_iter().filter(|s| list(&s["Action"]).contains(&&Value::from(action)));
     reads
         .flat_map(|s| list(&s["Resource"]))
-        .filter_map(|r| {
-            r["Fn::Sub"]
-                .as_str()
-                .and_then(|s| s.rsplit('/').next())
-                .map(|s| s.trim_end_matches("-??????").to_owned())
-        })
+        .filter_map(|r| r["Fn::Sub"].as_str()?.split_once(before)?.1.strip_suffix(after).map(str::to_owned))
         .collect()
 }
 
 pub(super) fn own_secrets(t: &Value, breach: &mut Breach<'_>) {
     for (name, stripe) in FUNCTIONS {
-        let secrets = secrets_of(role_of(t, name), "ssm:GetParameter");
-        if secrets != secrets_of(role_of(t, name), "secretsmanager:GetSecretValue") {
-            breach(format!("{name}: other secrets in SSM than in Secrets Manager"));
+        let secrets = secrets_of(role_of(t, name), PARAMETER);
+        for shape in [REFERENCE, SECRET] {
+            if secrets_of(role_of(t, name), shape) != secrets {
+                breach(format!("{name}: other secrets in SSM than in Secrets Manager ({})", shape.1));
+            }
         }
         let keys: Vec<_> = secrets.iter().filter(|s| s.starts_with("stripe-key")).cloned().collect();
         let wanted: Vec<_> = if stripe { vec![format!("stripe-key-{name}")] } else { Vec::new() };

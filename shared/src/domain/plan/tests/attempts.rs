@@ -272,6 +272,35 @@ fn a_deposit_comes_first_and_the_balance_on_its_day() {
 }
 
 #[test]
+fn when_the_balance_falls_due_the_buyer_is_told_the_link_once_more() {
+    let due_at = super::kit::START + Seconds::days(10);
+    let with_deposit = OrderView { deposit: Some(300), balance_due_at: Some(due_at), ..order(1000) };
+    let mut story = Story::of(with_deposit.clone()).with_session(1).paid(1, 300);
+    story.policy.notify = true;
+    let notice = format!("notifier: notice:balance:{} (must_be_told)", due_at.0);
+    check(
+        &story,
+        &["payment-creator: session:2 700 (balance_due) in 864000", &format!("{notice} in 864000")],
+    );
+    let story = story.later(Seconds::days(10));
+    check(&story, &["payment-creator: session:2 700 (balance_due)", &notice]);
+    let told = story.clone().see(What::Noticed { key: format!("balance:{}", due_at.0) });
+    check(&told, &["payment-creator: session:2 700 (balance_due)"]);
+    // Paid meanwhile, cancelled, or charged by ourselves: nobody is told.
+    let paid = story.clone().with_session(2).paid(2, 700);
+    check(&paid, &[]);
+    let cancelled = OrderView { status: OrderStatus::Cancelled, ..with_deposit.clone() };
+    assert!(!story.clone().order(cancelled).wants().contains(&notice));
+    let automatic =
+        OrderView { collection: Collection::Automatic, customer: Some("7".into()), ..with_deposit };
+    let ours = story
+        .order(automatic)
+        .see(What::CustomerLinked { customer: "cus_1".into() })
+        .see(What::MethodSeen { method: Some("pm_1".into()), fingerprint: None });
+    assert!(!ours.wants().contains(&notice), "{:?}", ours.wants());
+}
+
+#[test]
 fn an_authorisation_is_captured_on_fulfilment() {
     let story = authorised().order(two_step(1000, OrderStatus::Fulfilled));
     check(&story, &["payment-recorder: capture:pi_1 1000 (fulfilled)"]);

@@ -1,5 +1,6 @@
 //! The test kit: a story of facts about one order, and what the plan wants after it, in short words.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::domain::fact::{
@@ -12,7 +13,7 @@ use crate::domain::order::{CaptureMode, Collection, OrderStatus};
 use crate::domain::plan::{Action, Do, plan};
 use crate::domain::policy::Policy;
 use crate::domain::policy::decline::Decline;
-use crate::domain::state::{Claim, State, fold};
+use crate::domain::state::{Claim, State};
 use crate::domain::time::{Seconds, UnixTime};
 
 /// When every story begins.
@@ -151,13 +152,16 @@ pub(crate) struct Story {
     pub claims: BTreeMap<String, Claim>,
     pub policy: Policy,
     pub now: UnixTime,
+    /// The fold of the first facts, so that a long story is not folded again for every question.
+    folded: RefCell<State>,
 }
 
 impl Story {
     pub(crate) fn empty() -> Self {
         let mut policy = Policy::default();
         policy.refund.auto_up_to.insert("EUR".into(), 10_000);
-        Self { facts: Vec::new(), claims: BTreeMap::new(), policy, now: START }
+        let folded = RefCell::default();
+        Self { facts: Vec::new(), claims: BTreeMap::new(), policy, now: START, folded }
     }
 
     pub(crate) fn of(order: OrderView) -> Self {
@@ -210,6 +214,7 @@ impl Story {
             calls: 0,
             server_errors: 0,
             listed_empty_at: None,
+            more: BTreeMap::new(),
         };
         self.claims.insert(effect.into(), claim);
         self.because(What::Claimed { effect: effect.into(), generation, terms }, why)
@@ -261,7 +266,10 @@ impl Story {
     }
 
     pub(crate) fn state(&self) -> State {
-        fold(&self.facts, &self.claims)
+        let mut folded = self.folded.borrow_mut();
+        let known = usize::try_from(folded.facts).unwrap();
+        self.facts[known..].iter().for_each(|fact| folded.apply(fact));
+        State { claims: self.claims.clone(), ..folded.clone() }
     }
 
     pub(crate) fn plan(&self) -> Vec<Action> {

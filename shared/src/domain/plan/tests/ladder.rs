@@ -55,6 +55,30 @@ fn a_card_is_confirmed_only_within_its_budget() {
 }
 
 #[test]
+fn while_a_card_is_full_the_buyer_is_asked_once_and_the_card_waits_for_room() {
+    let mut story = buyer(Some("fp")).with_intent(1, 1000);
+    story.policy.notify = true;
+    let answer = |try_no, granted, again_at| What::CardBudget { attempt: 1, try_no, granted, again_at };
+    let again = story.now + Seconds::days(3);
+    let full = story.clone().see(answer(1, false, Some(again)));
+    let waits = "failure-handler: reserve:1 (card_budget) in 259200";
+    check(&full, &["notifier: notice:ask:0 (must_be_told)", waits]);
+    assert!(full.state().payable(full.now), "the link leads to a page");
+    let told = full.see(What::Noticed { key: "ask:0".into() });
+    check(&told, &[waits]);
+    // The buyer comes, or there is room again.
+    let comes = told.clone().see(What::BuyerAsked);
+    assert!(comes.wants().iter().any(|w| w.starts_with("payment-page: cancel:pi_1")), "{:?}", comes.wants());
+    let room = told.later(Seconds::days(3)).see(answer(1, true, None));
+    check(&room, &["payment-creator: confirm:1:1 (first_try)"]);
+    // Full at a later try: asked about that one.
+    let room = room.take("confirm:1:1").outcome("confirm:1:1", declined("insufficient_funds"));
+    let room = room.see(intent("pi_1", 1, "requires_payment_method", 1000)).settled();
+    let room = room.later(Seconds::days(1)).see(answer(2, false, None));
+    assert!(room.wants().iter().any(|w| w == "notifier: notice:ask:1 (must_be_told)"), "{:?}", room.wants());
+}
+
+#[test]
 fn soft_and_technical_declines_climb_their_ladders() {
     let story = failed("insufficient_funds");
     check(&story, &["failure-handler: confirm:1:2 (retry_due) in 86400"]);

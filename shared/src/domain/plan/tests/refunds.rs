@@ -74,6 +74,73 @@ fn requests_beyond_what_the_charge_holds_are_not_claimed_together() {
     assert!(!story.wants().iter().any(|w| w.contains("refund:shop:r2")), "{:?}", story.wants());
 }
 
+/// 1500 owed, taken as 500 and 1000.
+fn in_two() -> Story {
+    let deposit = OrderView {
+        deposit: Some(500),
+        balance_due_at: Some(super::kit::START + Seconds::days(10)),
+        ..order(1500)
+    };
+    let story = Story::of(deposit).with_session(1).paid(1, 500).later(Seconds::days(10));
+    story.with_session(2).paid(2, 1000)
+}
+
+#[test]
+fn a_wish_that_no_charge_holds_alone_is_one_request_a_charge() {
+    let story = in_two().order(asks(1500, &[("r1", Some(1200)), ("r2", None)]));
+    check(
+        &story,
+        &[
+            "refund-processor: request part:2:shop:r1 200 (refund_asked)",
+            "refund-processor: request shop:r1 1000 (refund_asked)",
+        ],
+    );
+    let story = story.settled();
+    check(
+        &story,
+        &[
+            "refund-processor: refund:part:2:shop:r1 200 of ch_1 (refund_within_policy)",
+            "refund-processor: refund:shop:r1 1000 of ch_2 (refund_within_policy)",
+            "refund-processor: refund:shop:r2 300 of ch_1 (refund_within_policy)",
+        ],
+    );
+    let story = story.take("refund:shop:r1").outcome("refund:shop:r1", done("re_1"));
+    let story = story.see(refund("re_1", "ch_2", 1000, "succeeded", Some("shop:r1")));
+    let story = made(story, "part:2:shop:r1", "re_2", 200);
+    let story = made(story, "shop:r2", "re_3", 300);
+    check(&story, &[]);
+    let view = story.state().view.unwrap();
+    assert_eq!((view.status, view.amount_refunded), (PaymentStatus::Refunded, 1500));
+    // The shop sees its own ids.
+    let mut lines: Vec<_> = view.refunds.iter().map(|l| (l.request.as_deref().unwrap(), l.amount)).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [("r1", 200), ("r1", 1000), ("r2", 300)]);
+}
+
+#[test]
+fn parts_are_judged_as_a_whole_and_end_one_by_one() {
+    let mut story = in_two();
+    story.policy.refund.auto_up_to.insert("EUR".into(), 1000);
+    let story = story.order(asks(1500, &[("r1", None)])).settled();
+    check(&story, &[]);
+    for case in ["refund:shop:r1", "refund:part:2:shop:r1"] {
+        assert_eq!(story.case(case), Some(CaseKind::RefundApproval), "{case}");
+    }
+    let story = story.see(decided("refund:part:2:shop:r1", Decision::Approve));
+    let story = story.see(decided("refund:shop:r1", Decision::Deny)).settled();
+    check(&story, &["refund-processor: refund:part:2:shop:r1 500 of ch_1 (person_approved)"]);
+}
+
+#[test]
+fn what_cannot_be_refunded_says_why() {
+    let case = |story: &Story, id: &str| story.state().cases[&format!("refund_impossible:{id}")].text.clone();
+    let too_much = in_two().order(asks(1500, &[("r1", Some(1600))])).settled();
+    assert!(case(&too_much, "shop:r1").contains("the order still holds (15.00 EUR)"));
+    let spans = in_two().see(request("op:1", 1200, Origin::Operator)).settled();
+    let text = case(&spans, "op:1");
+    assert!(text.contains("10.00 EUR at most") && text.contains("once per charge"), "{text}");
+}
+
 #[test]
 fn a_refund_whose_key_was_rolled_still_holds_its_amount_on_its_charge() {
     let story = paid(1000).order(asks(1000, &[("r1", Some(600))])).settled().take("refund:shop:r1");

@@ -1,11 +1,13 @@
 //! What cannot settle by itself: contradictions, the unknown, write-backs, limits.
 
-use super::kit::{Story, charge, charge_view, check, decided, intent, order, session};
-use crate::domain::fact::{CaseKind, Decision, OrderView, StoredFact, Terms, What, chain_break, hash_of};
+use super::kit::{Story, charge, charge_view, check, decided, intent, order, refused, request, session};
+use crate::domain::fact::{
+    CaseKind, ChargeView, Decision, OrderView, Origin, StoredFact, Terms, What, chain_break, hash_of,
+};
 use crate::domain::ids::Function;
 use crate::domain::money::Currency;
 use crate::domain::order::PaymentEcho;
-use crate::domain::plan::{Do, due_at, plan};
+use crate::domain::plan::{CUSTOMER_CASE, Do, due_at, plan};
 use crate::domain::time::Seconds;
 use crate::domain::view::PaymentStatus;
 
@@ -36,6 +38,47 @@ fn a_contradiction_charges_nothing_until_a_person_goes_on() {
     let on = story.see(decided(case, Decision::Approve));
     assert!(on.wants()[0].contains("session:2"), "{:?}", on.wants());
     assert_ne!(on.state().view.unwrap().status, PaymentStatus::Review);
+}
+
+#[test]
+fn a_payment_in_a_status_of_tomorrow_may_be_on_its_way() {
+    let expired = Story::of(order(1000)).with_session(1).see(session("cs_1", 1, "expired", Some("pi_1")));
+    let story = expired.clone().see(intent("pi_1", 1, "settling", 1000)).see(What::BuyerAsked);
+    check(&story, &[]);
+    let back = expired.see(intent("pi_1", 1, "requires_payment_method", 1000)).see(What::BuyerAsked);
+    assert!(back.wants().iter().any(|w| w.contains("session:2")), "{:?}", back.wants());
+}
+
+#[test]
+fn an_attempt_that_a_restored_table_forgot_is_waited_for_while_it_may_take_money() {
+    let forgotten = |status: &str| {
+        Story::of(order(1000)).see(intent("pi_7", 7, status, 1000)).see(What::BuyerAsked).wants()
+    };
+    let makes = |wants: &[String]| wants.iter().any(|w| w.contains("session:1"));
+    for status in ["processing", "requires_capture", "settling"] {
+        assert!(!makes(&forgotten(status)), "{status}: {:?}", forgotten(status));
+    }
+    assert!(forgotten("requires_capture")[0].contains("cancel:pi_7"));
+    for status in ["canceled", "requires_payment_method"] {
+        assert!(makes(&forgotten(status)), "{status}: {:?}", forgotten(status));
+    }
+}
+
+#[test]
+fn what_was_refused_and_is_there_all_the_same_is_closed_before_the_next() {
+    let refused = Story::of(order(1000)).take("session:1").outcome("session:1", refused("odd"));
+    let there = refused.see(session("cs_1", 1, "open", None)).order(order(1500));
+    check(&there, &["payment-creator: expire:cs_1 (amount_changed)"]);
+}
+
+#[test]
+fn a_refund_in_the_orders_currency_is_never_made_on_a_charge_in_another() {
+    let yen = ChargeView { currency: Currency::parse("JPY").unwrap(), ..charge_view("ch_1", "pi_1", 1000) };
+    let story = Story::of(order(1000)).see(What::ChargeSeen(yen)).see(request("op:1", 500, Origin::Operator));
+    assert!(story.state().captured() > 0);
+    let story = story.settled();
+    assert!(!story.wants().iter().any(|w| w.contains("refund:op:1 ")), "{:?}", story.wants());
+    assert_eq!(story.case("refund_impossible:op:1"), Some(CaseKind::RefundImpossible));
 }
 
 #[test]
@@ -70,6 +113,20 @@ fn an_outcome_unknown_for_too_long_is_a_case_each_time() {
     assert_eq!(story.state().cases.values().filter(|c| c.is_open()).count(), 0);
     let story = unknown(tell(story));
     assert_eq!(story.state().cases.values().filter(|c| c.is_open()).count(), 1);
+}
+
+#[test]
+fn a_customer_that_cannot_be_created_is_a_case_until_it_is_linked() {
+    let buyer = OrderView { customer: Some("b1".into()), ..order(1000) };
+    let opened = What::CaseOpened {
+        case: CUSTOMER_CASE.into(),
+        case_kind: CaseKind::Unknown,
+        text: "the buyer's Stripe customer could not be created".into(),
+    };
+    let story = Story::of(buyer).see(opened).settled();
+    assert_eq!(story.case(CUSTOMER_CASE), Some(CaseKind::Unknown));
+    let linked = story.see(What::CustomerLinked { customer: "cus_1".into() }).settled();
+    assert_eq!(linked.case(CUSTOMER_CASE), None);
 }
 
 #[test]
@@ -114,6 +171,22 @@ fn past_the_limit_nothing_is_done_but_a_person_is_told() {
     check(&story, &["notifier: notice:case:limit (must_be_told)"]);
     let story = story.see(What::Noticed { key: "case:limit".into() });
     check(&story, &[]);
+}
+
+#[test]
+fn a_person_lets_an_order_go_on_past_the_limit_from_where_it_stands() {
+    let mut story = Story::of(order(1000));
+    story.policy.limits.facts_max = 4;
+    // Money facts go on coming in while it is stopped.
+    let stopped = (0..30).fold(story, |story, n| story.order(order(1000 + n))).settled();
+    assert_eq!(stopped.case("limit"), Some(CaseKind::Limit));
+    assert!(!stopped.wants().iter().any(|w| w.contains("session:1")), "{:?}", stopped.wants());
+    let on = stopped.see(decided("limit", Decision::Approve)).settled();
+    assert!(on.wants().iter().any(|w| w.contains("session:1")), "{:?}", on.wants());
+    // And it stops again, as a case of its own.
+    let again = (0..5).fold(on, |story, n| story.order(order(2000 + n))).settled();
+    assert_eq!(again.case("limit:2"), Some(CaseKind::Limit));
+    assert!(!again.wants().iter().any(|w| w.contains("session:1")), "{:?}", again.wants());
 }
 
 #[test]

@@ -1,0 +1,136 @@
+//! `tandem serve` from outside: its addresses, and the simulator's controls over real HTTP.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use shared::outbound::http::{Http as _, HttpRequest, ReqwestHttp};
+
+/// A running stack; it ends with the test.
+struct Served {
+    child: Child,
+    folder: PathBuf,
+    addresses: Value,
+    http: ReqwestHttp,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Served {
+    fn start(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("tandem-serve-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
+            .args(["serve", "--json"])
+            .current_dir(&folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let addresses = serde_json::from_str(&line).unwrap();
+        Self { child, folder, addresses, http: ReqwestHttp::new().unwrap() }
+    }
+
+    async fn send(&self, request: HttpRequest) -> (u16, Value) {
+        let answer = self.http.send(request, Duration::from_secs(10)).await.unwrap();
+        (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or(Value::Null))
+    }
+
+    fn stripe(&self, path: &str) -> String {
+        format!("{}{path}", self.addresses["stripe"].as_str().unwrap())
+    }
+
+    /// A command to the simulator.
+    async fn control(&self, name: &str, body: &str) -> (u16, Value) {
+        let request = http::Request::post(self.stripe(&format!("/_control/{name}")));
+        self.send(request.body(Bytes::from(body.to_owned())).unwrap()).await
+    }
+
+    async fn ledger(&self) -> Value {
+        let (status, ledger) =
+            self.send(http::Request::get(self.stripe("/_control/ledger")).body(Bytes::new()).unwrap()).await;
+        assert_eq!(status, 200);
+        ledger
+    }
+
+    /// A call of Stripe's API, as anybody's program would make it.
+    async fn api(&self, path: &str, form: &str) -> (u16, Value) {
+        let request = http::Request::post(self.stripe(path))
+            .header("authorization", format!("Bearer {}", local::stack::local_secrets::stripe_key()))
+            .header("content-type", "application/x-www-form-urlencoded");
+        self.send(request.body(Bytes::from(form.to_owned())).unwrap()).await
+    }
+}
+
+#[tokio::test]
+async fn the_simulators_controls_work_over_http() {
+    let served = Served::start("works");
+    assert_eq!(served.ledger().await["money"], json!({}));
+
+    let (status, customer) = served.api("/v1/customers", "email=jo%40example.com").await;
+    assert_eq!(status, 200, "{customer}");
+    let fault = r#"{"path":"/v1/customers","method":"POST","mode":"error_before","times":1}"#;
+    assert_eq!(served.control("faults", fault).await, (200, json!({})));
+    assert_eq!(served.api("/v1/customers", "").await.0, 500);
+    assert_eq!(served.api("/v1/customers", "").await.0, 200, "once only");
+    served.control("faults", r#"{"mode":{"rate_limited":"global-rate"},"times":9}"#).await;
+    assert_eq!(served.api("/v1/customers", "").await.0, 429);
+    assert_eq!(served.control("calm", "").await.0, 200);
+    assert_eq!(served.api("/v1/customers", "").await.0, 200);
+
+    let born = customer["created"].as_i64().unwrap();
+    assert_eq!(served.control("clock", r#"{"advance_seconds":86400}"#).await.0, 200);
+    let (_, later) = served.api("/v1/customers", "").await;
+    assert!(later["created"].as_i64().unwrap() >= born + 86_400, "{later}");
+
+    let paid = "amount=700&currency=eur&confirm=true&payment_method=pm_card_visa\
+        &automatic_payment_methods[enabled]=true&automatic_payment_methods[allow_redirects]=never";
+    let (status, intent) = served.api("/v1/payment_intents", paid).await;
+    assert_eq!(status, 200, "{intent}");
+    let charge = intent["latest_charge"].as_str().unwrap();
+    let (status, refund) =
+        served.control("refunds", &json!({ "charge": charge, "amount": 250 }).to_string()).await;
+    assert!(status == 200 && refund["id"].as_str().unwrap().starts_with("re_"), "{refund}");
+    let money = served.ledger().await["money"]["eur"].clone();
+    assert_eq!((&money["captured"], &money["refunded"]), (&json!(700), &json!(250)));
+    let (status, dispute) =
+        served.control("disputes", &json!({ "charge": charge, "amount": 100 }).to_string()).await;
+    assert_eq!(status, 200, "{dispute}");
+    let won = json!({ "dispute": dispute["id"], "won": true }).to_string();
+    assert_eq!(served.control("disputes/close", &won).await.0, 200);
+    assert_eq!(served.ledger().await["calls"]["POST /v1/payment_intents"], 1);
+}
+
+#[tokio::test]
+async fn a_control_that_makes_no_sense_is_refused_with_a_reason() {
+    let served = Served::start("refused");
+    for (name, body, reason) in [
+        ("nonsense", "{}", "no such control"),
+        ("clock", "{}", "advance_seconds"),
+        ("clock", r#"{"advance_seconds":-1}"#, "advance_seconds"),
+        ("clock", "later", "no JSON"),
+        ("faults", r#"{"mode":"sulk"}"#, "no mode"),
+        ("cards", r#"{"card":"pm_1","outcomes":["sulk"]}"#, "no outcome"),
+        ("refunds", "{}", "`charge` is missing"),
+        ("disputes", r#"{"charge":"ch_none"}"#, "no such captured charge"),
+    ] {
+        let (status, answer) = served.control(name, body).await;
+        assert_eq!(status, 400, "{name} {body}");
+        assert!(answer["error"].as_str().unwrap().contains(reason), "{name} {body}: {answer}");
+    }
+    let other = http::Request::get(served.stripe("/_control/clock")).body(Bytes::new()).unwrap();
+    assert_eq!(served.send(other).await.0, 400);
+}

@@ -1,0 +1,65 @@
+# Sourced by scripts/conformance: doubles of AWS that are not ours, pinned, kept between runs in one folder outside the tree.
+# Functions: tools_java (JRE and Maven), tools_maven NAME GROUP:ARTIFACT:VERSION (prints the folder of its jars), tools_ministack (prints its
+# command), free_ports N.
+
+DYNAMODB_LOCAL=software.amazon.dynamodb:DynamoDBLocal:3.1.0
+ELASTICMQ=org.elasticmq:elasticmq-server_2.13:1.6.12
+TOOLS=${TANDEM_TOOLS:-$HOME/.cache/tandem/tools}
+mkdir -p "$TOOLS"
+
+tools_java() {
+    if command -v java >/dev/null && command -v mvn >/dev/null; then
+        return
+    fi
+    local sudo=()
+    if [ "$(id -u)" -ne 0 ]; then
+        sudo=(sudo)
+    fi
+    "${sudo[@]}" apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends default-jre-headless maven
+}
+
+tools_maven() {
+    local coordinates=$1 group artifact version home
+    IFS=: read -r group artifact version <<<"$coordinates"
+    home=$TOOLS/$artifact-$version
+    if [ ! -e "$home/ready" ]; then
+        rm -rf "$home"
+        mkdir -p "$home"
+        cat >"$home/pom.xml" <<POM
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>tandem</groupId><artifactId>tools</artifactId><version>1</version>
+  <dependencies><dependency>
+    <groupId>$group</groupId><artifactId>$artifact</artifactId><version>$version</version>
+  </dependency></dependencies>
+</project>
+POM
+        mvn -q -B -Dstyle.color=never -f "$home/pom.xml" dependency:copy-dependencies -DoutputDirectory="$home/lib" >&2
+        touch "$home/ready"
+    fi
+    printf '%s\n' "$home/lib"
+}
+
+tools_ministack() {
+    local lock=tests/conformance/requirements.txt venv
+    # The folder's name holds the lock's hash: another version gets an environment of its own.
+    venv=$TOOLS/ministack-$(sha256sum "$lock" | cut -c1-12)
+    if [ ! -e "$venv/ready" ]; then
+        rm -rf "$venv"
+        python3 -m venv "$venv" >&2
+        "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$lock" >&2
+        touch "$venv/ready"
+    fi
+    printf '%s\n' "$venv/bin/ministack"
+}
+
+free_ports() {
+    python3 - "$1" <<'PYTHON'
+import socket, sys
+held = [socket.socket() for _ in range(int(sys.argv[1]))]
+for s in held:
+    s.bind(("127.0.0.1", 0))
+print(*(s.getsockname()[1] for s in held))
+PYTHON
+}

@@ -1,0 +1,188 @@
+//! The command of the simulation: tells one run again, or sweeps.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use sim::cut::Cut;
+use sim::interleave::{Effort, explore, pairs};
+use sim::scenario;
+use sim::sweep::{Plan, Run, sweep};
+
+#[derive(Parser)]
+#[command(about = "Tells orders' stories with every I/O cut in every way")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tells one story, with a fault or without, and prints its calls and what did not hold.
+    Replay {
+        /// The story's name.
+        scenario: String,
+        /// `call:mode:length`.
+        #[arg(long)]
+        cut: Option<Cut>,
+        /// Prints every call.
+        #[arg(long)]
+        calls: bool,
+    },
+    /// Cuts every call of every story, or a share of them.
+    Sweep {
+        /// Only stories whose name contains this.
+        #[arg(long, default_value = "")]
+        only: String,
+        /// Of the faults of one delivery, one in so many.
+        #[arg(long, default_value_t = 1)]
+        one_in: u64,
+        /// Of the other lengths, one in so many.
+        #[arg(long, default_value_t = 1)]
+        others_one_in: u64,
+        /// Seed of the sample.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Threads; none: one for each core.
+        #[arg(long)]
+        threads: Option<usize>,
+    },
+    /// Plants each bug and looks for a run that notices it.
+    Teeth {
+        /// Only bugs whose name contains this.
+        #[arg(long, default_value = "")]
+        only: String,
+        /// Most runs of each length of fault.
+        #[arg(long, default_value_t = usize::MAX)]
+        most: usize,
+    },
+    /// Runs the deliveries of each meeting in every order.
+    Interleave {
+        /// Only meetings whose name contains this.
+        #[arg(long, default_value = "")]
+        only: String,
+        /// Most schedules of one meeting.
+        #[arg(long, default_value_t = usize::MAX)]
+        most: usize,
+        /// Random schedules of each, beyond.
+        #[arg(long, default_value_t = 100)]
+        random: usize,
+        /// Seed of these.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+}
+
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}");
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn main() -> ExitCode {
+    match Args::parse().command {
+        Command::Replay { scenario, cut, calls } => replay(&scenario, cut, calls),
+        Command::Sweep { only, one_in, others_one_in, seed, threads } => {
+            let plan = Plan { seed, one_in, others_one_in };
+            sweep_some(&only, plan, threads.unwrap_or_else(cores))
+        }
+        Command::Teeth { only, most } => teeth(&only, most),
+        Command::Interleave { only, most, random, seed } => interleave(&only, Effort { most, random, seed }),
+    }
+}
+
+fn teeth(only: &str, most: usize) -> ExitCode {
+    let bitten = sim::teeth::all(only, cores(), most, |b| match &b.by {
+        Some((run, violation)) => {
+            say(&format!("{:?} killed after {} runs by {run}\n    {violation}", b.bug, b.runs))
+        }
+        None => say(&format!("{:?} LIVES after {} runs", b.bug, b.runs)),
+    });
+    let alive = bitten.iter().filter(|b| b.by.is_none()).count();
+    say(&format!("{} of {} planted bugs killed", bitten.len() - alive, bitten.len()));
+    if alive == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn interleave(only: &str, effort: Effort) -> ExitCode {
+    let mut good = true;
+    for meeting in pairs::all().into_iter().filter(|m| m.name.contains(only)) {
+        let began = std::time::Instant::now();
+        let found = explore(&meeting, effort);
+        good &= found.bad.is_empty();
+        let bound = found.bound.map_or("none".to_owned(), |b| b.to_string());
+        let all = if found.all { "all" } else { "some" };
+        say(&format!(
+            "{:<20} calls {:?}, possible {}, bound {bound}, run {} ({all}), random {}, bad {}, {:?}",
+            found.name,
+            found.calls,
+            found.possible,
+            found.run,
+            found.random,
+            found.bad.len(),
+            began.elapsed()
+        ));
+        for (schedule, violations) in found.bad.iter().take(5) {
+            say(&format!("    {schedule}"));
+            for violation in violations {
+                say(&format!("        {violation}"));
+            }
+        }
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn replay(name: &str, cut: Option<Cut>, calls: bool) -> ExitCode {
+    let Some(scenario) = scenario::named(name) else {
+        let names: Vec<&str> = scenario::all().iter().map(|s| s.name).collect();
+        say(&format!("no story is called {name:?}; there are {}", names.join(", ")));
+        return ExitCode::from(2);
+    };
+    let outcome = Run { scenario, cut }.tell();
+    if calls {
+        for (n, label) in outcome.calls.iter().enumerate() {
+            say(&format!("{n:>5} {}", label.label));
+        }
+    }
+    say(&format!(
+        "{} calls, {} strikes, settled after {} s",
+        outcome.calls.len(),
+        outcome.strikes,
+        outcome.settled_after
+    ));
+    for line in &outcome.timelines {
+        say(line);
+    }
+    for violation in &outcome.violations {
+        say(&format!("  {violation}"));
+    }
+    if outcome.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn sweep_some(only: &str, plan: Plan, threads: usize) -> ExitCode {
+    let stories: Vec<_> = scenario::all().into_iter().filter(|s| s.name.contains(only)).collect();
+    let began = std::time::Instant::now();
+    let swept = sweep(&stories, plan, threads);
+    for (command, violations) in &swept.bad {
+        say(command);
+        for violation in violations {
+            say(&format!("    {violation}"));
+        }
+    }
+    say(&format!(
+        "{} stories, {} calls, {} runs ({} struck), {} bad, slowest to settle {} s ({}), busiest hour {} calls ({}), {:?}",
+        swept.scenarios,
+        swept.ios,
+        swept.runs,
+        swept.struck,
+        swept.bad.len(),
+        swept.slowest.0,
+        swept.slowest.1,
+        swept.busiest.0,
+        swept.busiest.1,
+        began.elapsed()
+    ));
+    if swept.bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,160 @@
+//! The suite's teeth: every planted bug must be noticed by it, alone.
+//!
+//! Invariant: a bug counts as killed only by a violation: a run that ends wrongly. Where its killer was last time is only a
+//! hint, so that it is found quickly; without the hint everything is searched.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use shared::planted::{Bug, plant};
+
+use crate::cut::{Cut, Length};
+use crate::interleave::{Effort, explore, pairs};
+use crate::scenario;
+use crate::sweep::{Outcome, Run, cuts, tell_all};
+
+/// What came of one bug.
+#[derive(Clone, Debug)]
+pub struct Bitten {
+    /// The bug.
+    pub bug: Bug,
+    /// The run that noticed it, and what it said; none: it lives.
+    pub by: Option<(String, String)>,
+    /// Runs until then.
+    pub runs: usize,
+}
+
+/// Where each was killed last: a story, a story with a cut, or a meeting with a seed.
+const HINTS: &[(Bug, &str)] = &[];
+
+/// Tells a run with one bug planted.
+fn with_bug(bug: Bug, run: &Run) -> Outcome {
+    plant(Some(bug));
+    let outcome = run.tell();
+    plant(None);
+    outcome
+}
+
+fn hinted(bug: Bug) -> Option<(String, String)> {
+    let (_, hint) = HINTS.iter().find(|(b, _)| *b == bug)?;
+    let mut words = hint.split(' ');
+    let (name, rest) = (words.next()?, words.next());
+    if let Some(meeting) = pairs::named(name) {
+        let seed = rest.and_then(|s| s.parse().ok()).unwrap_or(1);
+        plant(Some(bug));
+        let met = explore(&meeting, Effort { most: 1, random: 1, seed });
+        plant(None);
+        return met.bad.into_iter().next().map(|(s, v)| (s, v.join("; ")));
+    }
+    let cut: Option<Cut> = rest.and_then(|c| c.parse().ok());
+    let run = Run { scenario: scenario::named(name)?, cut };
+    let outcome = with_bug(bug, &run);
+    let first = outcome.violations.into_iter().next()?;
+    Some((run.command(), first))
+}
+
+/// Runs until one is bad, on all threads.
+fn first_bad(bug: Bug, runs: &[Run], threads: usize, told: &AtomicUsize) -> Option<(String, String)> {
+    let (next, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let found: Mutex<Option<(String, String)>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+                    told.fetch_add(1, Ordering::Relaxed);
+                    if let Some(violation) = with_bug(bug, run).violations.into_iter().next() {
+                        over.store(true, Ordering::Relaxed);
+                        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                        found.get_or_insert((run.command(), violation));
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Looks for a run that notices the bug, among at most `most` of each length of fault.
+pub fn bite(bug: Bug, clean: &[(Run, Outcome)], threads: usize, most: usize) -> Bitten {
+    if let Some(by) = hinted(bug) {
+        return Bitten { bug, by: Some(by), runs: 1 };
+    }
+    let told = AtomicUsize::new(0);
+    let plain: Vec<Run> = clean.iter().map(|(run, _)| *run).collect();
+    let mut by = first_bad(bug, &plain, threads, &told);
+    if by.is_none() {
+        by = meetings(bug, threads, &told);
+    }
+    for length in [Length::Delivery, Length::UntilDead, Length::Once, Length::Outage] {
+        if by.is_some() {
+            break;
+        }
+        let mut runs: Vec<Run> = Vec::new();
+        for (run, outcome) in clean {
+            let of_length = cuts(outcome).into_iter().filter(|c| c.length == length);
+            runs.extend(of_length.map(|cut| Run { cut: Some(cut), ..*run }));
+        }
+        scatter(&mut runs);
+        runs.truncate(most);
+        by = first_bad(bug, &runs, threads, &told);
+    }
+    Bitten { bug, by, runs: told.into_inner() }
+}
+
+/// A fixed disorder: a bug is met sooner when neighbouring calls are not tried one after the other.
+fn scatter(runs: &mut [Run]) {
+    let len = runs.len();
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    for i in (1..len).rev() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let j = usize::try_from(state % (i as u64 + 1)).unwrap_or(0);
+        runs.swap(i, j);
+    }
+}
+
+fn meetings(bug: Bug, threads: usize, told: &AtomicUsize) -> Option<(String, String)> {
+    let all = pairs::all();
+    let (next, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let found: Mutex<Option<(String, String)>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let Some(meeting) = all.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+                    plant(Some(bug));
+                    let met = explore(meeting, Effort { most: 12, random: 12, seed: 1 });
+                    plant(None);
+                    told.fetch_add(met.run + met.random, Ordering::Relaxed);
+                    if let Some((schedule, violations)) = met.bad.into_iter().next() {
+                        over.store(true, Ordering::Relaxed);
+                        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                        found.get_or_insert((schedule, violations.join("; ")));
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The clean runs from which the cuts are made.
+pub fn clean_runs(threads: usize) -> Vec<(Run, Outcome)> {
+    let runs: Vec<Run> = scenario::all().into_iter().map(|scenario| Run { scenario, cut: None }).collect();
+    tell_all(&runs, threads)
+}
+
+/// Tries every bug, or those whose name contains `only`.
+pub fn all(only: &str, threads: usize, most: usize, mut done: impl FnMut(&Bitten)) -> Vec<Bitten> {
+    let clean = clean_runs(threads);
+    let mut out = Vec::new();
+    for bug in Bug::ALL.iter().copied().filter(|b| format!("{b:?}").contains(only)) {
+        let bitten = bite(bug, &clean, threads, most);
+        done(&bitten);
+        out.push(bitten);
+    }
+    out
+}
