@@ -13,7 +13,7 @@ use shared::domain::plan::{Action, Do, Reason, plan};
 use shared::domain::state::State;
 use shared::engine::look::unless_missing;
 use shared::engine::worker::{self, Cause, Worker};
-use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger};
+use shared::engine::{Engine, EngineError, Hand, Prepared, Trigger, seen};
 use shared::error::Disposition;
 use shared::lambda::Error;
 use shared::queue::{Body, StripeHint};
