@@ -329,7 +329,7 @@ impl Protocol for Claims {
             Step::TakesOver(_) => world.claim.is_some_and(|c| !world.hands.iter().any(|h| h.is(c.owner))),
             Step::Lands(id) => {
                 let request = world.wire[usize::from(*id)];
-                world.hands.iter().any(|h| *h == Hand::Waits { owner: request.owner })
+                world.hands.contains(&Hand::Waits { owner: request.owner })
             }
             Step::Claims(_) | Step::Records(_) => true,
             _ => false,

@@ -445,11 +445,14 @@ impl Protocol for Item {
     }
 
     fn calm(&self, _: &World, step: &Step) -> bool {
-        match step {
-            Step::TruthChanges | Step::Dies(_) | Step::CommitsUnheardAndSdkRepeats(_) => false,
-            Step::LateUpdateLands | Step::SweeperRedates => false,
-            _ => true,
-        }
+        !matches!(
+            step,
+            Step::TruthChanges
+                | Step::Dies(_)
+                | Step::CommitsUnheardAndSdkRepeats(_)
+                | Step::LateUpdateLands
+                | Step::SweeperRedates
+        )
     }
 }
 

@@ -3,7 +3,11 @@
 //! `shared/src/domain/plan/ladder.rs`, `shared/src/timer.rs`, `functions/sweeper/src/due.rs` and what [`crate::order`]
 //! stands for.
 //!
-//! Assumed of others: a request lands within an hour of being sent or never, and Stripe keeps a key for a day.
+//! Assumed of others: a request lands within an hour of being sent or never, and Stripe keeps a key for a day. Without either
+//! a card may be asked once too often, even one that must not be tried again. That nobody is charged twice rests on neither:
+//! see [`crate::attempt`].
+//!
+//! Two invocations and two faults; one wait in the small size and two in the wide. A third fault is too much to visit.
 
 use pure::domain::order::Collection;
 use pure::domain::time::Seconds;
@@ -39,7 +43,11 @@ impl Model for Ladder {
     fn init_states(&self) -> Vec<World> {
         let machine = &self.machine;
         let facts = seen_once(&machine.book, &machine.rules.orders[0]);
-        vec![machine.begin(START, Item { facts, ..Item::default() }, Stripe::default())]
+        vec![machine.begin(
+            START,
+            Item { fold: machine.book.extend(0, facts), ..Item::default() },
+            Stripe::default(),
+        )]
     }
 
     fn actions(&self, world: &World, steps: &mut Vec<Step>) {
@@ -92,21 +100,24 @@ impl Protocol for Ladder {
         (Bug::DeclineByTheLastSight, ENOUGH),
         (Bug::TimerConfirms, IN_TIME),
         (Bug::DueDropped, SETTLES),
+        (Bug::LandsAtAnyTime, NEVER_AGAIN),
+        (Bug::KeysForgotten, NEVER_AGAIN),
     ];
 
     fn of(size: Size, bug: Option<Bug>) -> Self {
-        let (waits, faults) = match size {
-            Size::Small => (WAITS_SMALL, 2),
-            Size::Wide => (WAITS.len(), 3),
+        let (waits, webhooks) = match size {
+            Size::Small => (WAITS_SMALL, 1),
+            Size::Wide => (WAITS.len(), 2),
         };
         let rules = Rules {
+            story: 0,
             orders: vec![order(3_000, Collection::Automatic, 1)],
             workers: 2,
             asks: 0,
-            webhooks: 1 + u8::from(size == Size::Wide),
-            faults,
-            flight: Some(Seconds::hours(1)),
-            keeps_keys: Seconds::days(1),
+            webhooks,
+            faults: 2,
+            flight: (bug != Some(Bug::LandsAtAnyTime)).then_some(Seconds::hours(1)),
+            keeps_keys: if bug == Some(Bug::KeysForgotten) { Seconds(0) } else { Seconds::days(1) },
             fates: &[Fate::Declines(Word::Soft), Fate::Declines(Word::Never)],
             bug,
         };

@@ -36,11 +36,9 @@ const GRACE: Seconds = Seconds(120);
 /// A key is sent again while it is younger than this.
 const KEY_TRUSTED: Seconds = Seconds::hours(20);
 
-/// What can be planted around the plan.
+/// What can be planted around the plan, and what is assumed of others, broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
-    /// The update of the item has no condition.
-    CommitWithoutRevision,
     /// What was claimed to be closed counts as closed before Stripe said so.
     ClosedByOurWord,
     /// A session past its time counts as expired by our clock.
@@ -49,6 +47,8 @@ pub(crate) enum Bug {
     RefusedMeansClosed,
     /// The buyer is sent to a session before it is stored.
     ShowBeforeStored,
+    /// Of two sessions of an attempt the newest is the attempt's own, wherever a buyer may be.
+    NewestIsShown,
     /// Each send has a key of its own.
     KeyPerSend,
     /// A decline counts as the confirmation's own only if the webhook was slower.
@@ -57,10 +57,16 @@ pub(crate) enum Bug {
     TimerConfirms,
     /// The item is committed without its due time.
     DueDropped,
+    /// Not ours: a request may land at any time.
+    LandsAtAnyTime,
+    /// Not ours: Stripe may forget a key at any time.
+    KeysForgotten,
 }
 
 /// What may happen, how often, and where it begins.
 pub(crate) struct Rules {
+    /// Names these rules to the model that has several.
+    pub(crate) story: u8,
     /// The order as the shop shows it, change by change.
     pub(crate) orders: Vec<OrderView>,
     /// Invocations at one time.
@@ -82,7 +88,7 @@ pub(crate) struct Rules {
     pub(crate) bug: Option<Bug>,
 }
 
-/// What happened that a property asks for.
+/// What the last step did that a property asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Notes {
     /// A confirmation was carried out after Stripe had said never again.
@@ -91,14 +97,10 @@ pub(crate) struct Notes {
     pub(crate) early: bool,
     /// A closing was refused because the buyer had paid.
     pub(crate) paid_while_closing: bool,
-    /// A waiting intent was cancelled for the buyer.
-    pub(crate) cancelled_for_buyer: bool,
     /// A decline was known from a webhook before its confirmation had an outcome.
     pub(crate) decline_seen_first: bool,
-    /// A key was rolled.
+    /// The key of a confirmation was rolled.
     pub(crate) rolled: bool,
-    /// A late request was carried out.
-    pub(crate) landed_late: bool,
 }
 
 /// A request on the wire.
@@ -113,6 +115,7 @@ pub(crate) struct Request {
 /// Everything.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
+    pub(crate) story: u8,
     pub(crate) now: i64,
     pub(crate) shop: u8,
     pub(crate) item: Item,
@@ -180,6 +183,7 @@ impl Machine {
     pub(crate) fn begin(&self, now: UnixTime, item: Item, stripe: Stripe) -> World {
         let rules = &self.rules;
         let mut world = World {
+            story: rules.story,
             now: now.0,
             shop: 0,
             item,
@@ -220,10 +224,13 @@ impl Machine {
             });
         }
         if world.faults > 0 {
-            let busy = (0_u8..).zip(&world.workers).filter(|(_, w)| w.is_some());
+            // Who dies before its commit was never there; a key that nobody sends again may as well be remembered.
+            let calls = |w: &Worker| matches!(w.phase, Phase::Waits { .. } | Phase::Heard { .. });
+            let busy = (0_u8..).zip(&world.workers).filter(|(_, w)| w.as_ref().is_some_and(calls));
             steps.extend(busy.map(|(id, _)| Step::Dies(id)));
             let old = |at: &i64| UnixTime(*at) + self.rules.keeps_keys <= UnixTime(world.now);
-            let keys = (0_u8..).zip(&world.stripe.keys).filter(|(_, (_, _, at))| old(at));
+            let sent = |key: &u16| world.wire.iter().any(|request| request.key == *key);
+            let keys = (0_u8..).zip(&world.stripe.keys).filter(|(_, (key, _, at))| old(at) && sent(key));
             steps.extend(keys.map(|(id, _)| Step::KeyIsForgotten(id)));
         }
         let slow = !at_work().any(|w| matches!(w.phase, Phase::Heard { .. }));
@@ -348,7 +355,7 @@ impl Machine {
     }
 
     pub(crate) fn next(&self, last: &World, step: Step) -> Option<World> {
-        let mut world = last.clone();
+        let mut world = World { notes: Notes::default(), ..last.clone() };
         match step {
             Step::Looks(who, hint, pace) => {
                 let slot = u8::try_from(world.workers.iter().position(Option::is_none)?).ok()?;
@@ -386,7 +393,7 @@ impl Machine {
                 world.faults -= u8::from(self.calm_look(last).is_some());
                 world.now = self.next_moment(last)?;
                 if let Some(flight) = self.rules.flight {
-                    world.wire.retain(|r| UnixTime(r.sent) + flight >= UnixTime(last.now));
+                    world.wire.retain(|r| UnixTime(r.sent) + flight >= UnixTime(world.now));
                 }
             }
             Step::KeyIsForgotten(id) => {

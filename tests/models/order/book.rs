@@ -10,7 +10,7 @@ use pure::domain::fact::{EffectResult, Fact, What};
 use pure::domain::ids::Function;
 use pure::domain::plan::{Action, plan};
 use pure::domain::policy::Policy;
-use pure::domain::state::{Claim, State, fold};
+use pure::domain::state::{Claim, State, resume};
 use pure::domain::time::UnixTime;
 use serde::Serialize;
 
@@ -21,28 +21,29 @@ const STATES_KEPT: usize = 8_000;
 /// Plans kept.
 const PLANS_KEPT: usize = 60_000;
 
-/// The order's item: facts and claims by their numbers.
+/// The order's item: the fold of its facts, and its claims, by their numbers. The product, too, folds on from a fold that
+/// it has written down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Item {
-    pub(crate) facts: Vec<u16>,
+    pub(crate) fold: u32,
     pub(crate) claims: Vec<u16>,
     pub(crate) due_at: Option<i64>,
 }
 
 /// Things by number.
 struct Pool<T> {
-    numbers: HashMap<String, u16>,
+    numbers: HashMap<String, u32>,
     things: Vec<Arc<T>>,
 }
 
 impl<T: Serialize> Pool<T> {
-    const fn new(numbers: HashMap<String, u16>) -> Self {
-        Self { numbers, things: Vec::new() }
+    fn new() -> Self {
+        Self { numbers: HashMap::new(), things: Vec::new() }
     }
 
-    fn number(&mut self, thing: T) -> u16 {
+    fn number(&mut self, thing: T) -> u32 {
         let text = serde_json::to_string(&thing).unwrap_or_default();
-        let next = u16::try_from(self.things.len()).unwrap_or(u16::MAX);
+        let next = u32::try_from(self.things.len()).unwrap_or(u32::MAX);
         let number = *self.numbers.entry(text).or_insert(next);
         if number == next {
             self.things.push(Arc::new(thing));
@@ -50,18 +51,25 @@ impl<T: Serialize> Pool<T> {
         number
     }
 
-    fn thing(&self, number: u16) -> Arc<T> {
-        self.things[usize::from(number)].clone()
+    /// A number of things of which a model has few.
+    fn short(&mut self, thing: T) -> u16 {
+        u16::try_from(self.number(thing)).unwrap_or(u16::MAX)
+    }
+
+    fn thing(&self, number: impl Into<u32>) -> Arc<T> {
+        self.things[usize::try_from(number.into()).unwrap_or(usize::MAX)].clone()
     }
 }
 
-type Ids = (Vec<u16>, Vec<u16>);
+type Ids = (u32, Vec<u16>);
 
 struct Pages {
+    folds: Pool<State>,
     facts: Pool<Fact>,
     claims: Pool<Claim>,
     whats: Pool<What>,
     keys: Pool<String>,
+    extended: HashMap<Ids, u32>,
     states: HashMap<Ids, Arc<State>>,
     plans: HashMap<(Ids, i64), Arc<Vec<Action>>>,
     looks: HashMap<u64, Option<Arc<Worker>>>,
@@ -75,11 +83,15 @@ pub(crate) struct Book {
 
 impl Book {
     pub(crate) fn new(policy: Policy) -> Self {
+        let mut folds = Pool::new();
+        folds.number(State::default());
         let pages = Pages {
-            facts: Pool::new(HashMap::new()),
-            claims: Pool::new(HashMap::new()),
-            whats: Pool::new(HashMap::new()),
-            keys: Pool::new(HashMap::new()),
+            folds,
+            facts: Pool::new(),
+            claims: Pool::new(),
+            whats: Pool::new(),
+            keys: Pool::new(),
+            extended: HashMap::new(),
             states: HashMap::new(),
             plans: HashMap::new(),
             looks: HashMap::new(),
@@ -99,7 +111,7 @@ impl Book {
             What::Outcome { result: EffectResult::Refused { .. } | EffectResult::Rolled, .. }
         );
         let at = if waited { at } else { UnixTime(0) };
-        self.pages().facts.number(Fact {
+        self.pages().facts.short(Fact {
             id: String::new(),
             at,
             by: String::new(),
@@ -112,30 +124,19 @@ impl Book {
         })
     }
 
-    /// Adds facts. What was seen since the last claim or outcome counts by its last sight, in any order.
-    pub(super) fn extend(&self, facts: &mut Vec<u16>, new: Vec<u16>) {
-        for fact in new {
-            let Some(object) = self.seen(fact) else {
-                facts.push(fact);
-                continue;
-            };
-            let begin = facts.iter().rposition(|f| self.seen(*f).is_none()).map_or(0, |i| i + 1);
-            let mut run: BTreeMap<String, u16> =
-                facts.drain(begin..).filter_map(|f| self.seen(f).map(|object| (object, f))).collect();
-            run.insert(object, fact);
-            facts.extend(run.into_values());
+    /// The fold after more facts.
+    pub(crate) fn extend(&self, fold: u32, new: Vec<u16>) -> u32 {
+        let ids: Ids = (fold, new);
+        if let Some(known) = self.pages().extended.get(&ids) {
+            return *known;
         }
-    }
-
-    /// The object that a fact is a sight of.
-    fn seen(&self, fact: u16) -> Option<String> {
-        match &self.fact_of(fact).what {
-            What::OrderSeen(_) => Some("order".into()),
-            What::SessionSeen(seen) => Some(seen.id.clone()),
-            What::IntentSeen(seen) => Some(seen.id.clone()),
-            What::ChargeSeen(seen) => Some(seen.id.clone()),
-            _ => None,
-        }
+        let facts: Vec<Arc<Fact>> = ids.1.iter().map(|id| self.fact_of(*id)).collect();
+        let base = State::clone(&self.pages().folds.thing(fold));
+        let folded = resume(base, facts.iter().map(Arc::as_ref), &BTreeMap::new());
+        let mut pages = self.pages();
+        let number = pages.folds.number(unnumbered(folded));
+        pages.extended.insert(ids, number);
+        number
     }
 
     pub(crate) fn fact_of(&self, number: u16) -> Arc<Fact> {
@@ -143,7 +144,7 @@ impl Book {
     }
 
     pub(crate) fn claim(&self, claim: Claim) -> u16 {
-        self.pages().claims.number(claim)
+        self.pages().claims.short(claim)
     }
 
     pub(crate) fn claim_of(&self, number: u16) -> Arc<Claim> {
@@ -151,7 +152,7 @@ impl Book {
     }
 
     pub(crate) fn what(&self, what: What) -> u16 {
-        self.pages().whats.number(what)
+        self.pages().whats.short(what)
     }
 
     pub(crate) fn what_of(&self, number: u16) -> Arc<What> {
@@ -159,7 +160,7 @@ impl Book {
     }
 
     pub(crate) fn key(&self, key: String) -> u16 {
-        self.pages().keys.number(key)
+        self.pages().keys.short(key)
     }
 
     /// What comes of a look, drafted once for all that look alike. The checker, too, tells states apart by 64 bits.
@@ -187,13 +188,13 @@ impl Book {
 
     /// The fold of an item.
     pub(crate) fn state(&self, item: &Item) -> Arc<State> {
-        let ids: Ids = (item.facts.clone(), item.claims.clone());
+        let ids: Ids = (item.fold, item.claims.clone());
         if let Some(known) = self.pages().states.get(&ids) {
             return known.clone();
         }
-        let facts: Vec<Arc<Fact>> = item.facts.iter().map(|id| self.fact_of(*id)).collect();
-        let state = Arc::new(fold(facts.iter().map(Arc::as_ref), &self.claims(item)));
+        let claims = self.claims(item);
         let mut pages = self.pages();
+        let state = Arc::new(State { claims, ..State::clone(&pages.folds.thing(item.fold)) });
         if pages.states.len() >= STATES_KEPT {
             pages.states.clear();
         }
@@ -203,7 +204,7 @@ impl Book {
 
     /// The plan of an item, for the functions of the model.
     pub(crate) fn plan(&self, item: &Item, now: UnixTime) -> Arc<Vec<Action>> {
-        let ids: Ids = (item.facts.clone(), item.claims.clone());
+        let ids: Ids = (item.fold, item.claims.clone());
         if let Some(known) = self.pages().plans.get(&(ids.clone(), now.0)) {
             return known.clone();
         }
@@ -228,4 +229,16 @@ impl Book {
         actions.retain(|a| a.owner.is_none_or(|o| ours.contains(&o)));
         actions
     }
+}
+
+/// A fold without what its facts' mere number makes of it. Of the numbers of facts only one pair is ever compared: whether
+/// the buyer asked after the last creation was claimed.
+fn unnumbered(mut state: State) -> State {
+    let waits = state.buyer_asked.is_some_and(|(asked, _)| asked > state.last_creation);
+    (state.facts, state.view_version, state.last_creation) = (2, 0, 1);
+    (state.view_at, state.last_at) = (UnixTime(0), UnixTime(0));
+    if let Some((asked, _)) = &mut state.buyer_asked {
+        *asked = u64::from(waits) * 2;
+    }
+    state
 }

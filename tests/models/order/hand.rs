@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use pure::domain::fact::{EffectResult, Terms, What};
+use pure::domain::fact::{EffectResult, SessionView, Terms, What};
 use pure::domain::ids::Function;
 use pure::domain::plan::{Action, Do, Reason, due_at};
 use pure::domain::state::{Claim, Phase as Stands, State};
@@ -180,6 +180,7 @@ impl<'a> Draft<'a> {
             calls: 0,
             server_errors: 0,
             listed_empty_at: None,
+            more: BTreeMap::new(),
         };
         self.add(What::Claimed { effect, generation, terms }, why);
         self.put(claim.clone());
@@ -217,7 +218,7 @@ impl Machine {
     pub(crate) fn page_answers(&self, world: &World) -> bool {
         let (state, now) = (self.book.state(&world.item), UnixTime(world.now));
         let processing = matches!(state.live_attempt(), Some((_, Stands::Processing)));
-        processing || !state.payable(now) || live_session(&state, now).is_some()
+        processing || !state.payable(now) || self.live_session(&state, now).is_some()
     }
 
     fn read_order(&self, world: &World) -> What {
@@ -395,12 +396,12 @@ impl Machine {
     }
 
     pub(super) fn put(&self, world: &mut World, facts: Vec<u16>, claims: Vec<u16>) {
-        self.book.extend(&mut world.item.facts, facts);
+        world.item.fold = self.book.extend(world.item.fold, facts);
         world.item.claims = claims;
         self.redate(world);
         for worker in world.workers.iter_mut().flatten() {
             (worker.fresh, worker.moved) = (false, true);
-            if matches!(worker.phase, Phase::Drafted { .. }) && !self.has(Bug::CommitWithoutRevision) {
+            if matches!(worker.phase, Phase::Drafted { .. }) {
                 worker.phase = Phase::Looks;
             }
         }
@@ -411,9 +412,19 @@ impl Machine {
         let (state, now) = (self.book.state(&world.item), UnixTime(world.now));
         let due = due_at(&self.book.plan(&world.item, now), now, GRACE);
         world.item.due_at = due.map(|at| at.0).filter(|_| !self.has(Bug::DueDropped));
-        if let Some(Obj::Session(id)) = live_session(&state, now) {
+        if let Some(Obj::Session(id)) = self.live_session(&state, now) {
             world.stripe.sessions[usize::from(id)].shown = true;
         }
+    }
+
+    /// The session that a buyer can be sent to.
+    fn live_session(&self, state: &State, now: UnixTime) -> Option<Obj> {
+        let (id, _) = state.live_session().filter(|_| state.payable(now))?;
+        let own = state.sessions.get(id)?;
+        let usable = |s: &&SessionView| s.status == "open" && s.expires_at > now;
+        let newest = || state.sessions.values().rfind(|s| s.attempt == own.attempt && usable(s));
+        let shown = if self.has(Bug::NewestIsShown) { newest() } else { Some(own) };
+        shown.filter(usable).and_then(|s| Obj::named(&s.id))
     }
 
     /// Takes up the next claim; without one it looks again, and goes home when nothing is left to do.
@@ -459,14 +470,9 @@ impl Machine {
             let due = self.book.state(&world.item).retries.get(try_no).copied();
             world.notes.early |= due.is_some_and(|due| due > UnixTime(world.now));
         }
-        let (key, sent) = (self.book.key(key), world.now);
+        let key = self.book.key(key);
+        // When it was sent counts only where a request has a last moment to land in.
+        let sent = if self.rules.flight.is_some() { world.now } else { 0 };
         world.wire.push(Request { claim: number, key, sent, worker: Some(id) });
     }
-}
-
-/// The session that a buyer can be sent to.
-fn live_session(state: &State, now: UnixTime) -> Option<Obj> {
-    let (id, _) = state.live_session().filter(|_| state.payable(now))?;
-    let open = state.sessions.get(id).is_some_and(|s| s.expires_at > now);
-    Obj::named(id).filter(|_| open)
 }

@@ -25,8 +25,7 @@ impl Machine {
         let replay = stored.is_some();
         let answer = stored.unwrap_or_else(|| self.execute(world, &claim, fate));
         if !replay && answer != Answer::Refused {
-            world.stripe.keys.push((request.key, answer.clone(), world.now));
-            world.notes.landed_late |= request.worker.is_none();
+            self.remember(world, request.key, &answer);
         }
         if matches!(fate, Fate::ServerErrorBefore | Fate::ServerErrorAfter(_)) {
             world.faults -= 1;
@@ -50,6 +49,18 @@ impl Machine {
             worker.phase = Phase::Heard { claim: *claim, verdict, calls: calls.clone() };
         }
         Some(id)
+    }
+
+    /// The key's memory, without what changes nothing: an object is read again whatever was stored of it, and the age counts
+    /// only where keys are kept for a time.
+    fn remember(&self, world: &mut World, key: u16, answer: &Answer) {
+        let stored = match answer {
+            Answer::Done { object, .. } => Answer::Done { object: *object, seen: Vec::new() },
+            other => other.clone(),
+        };
+        let since = if self.rules.keeps_keys > Seconds(0) { world.now } else { 0 };
+        world.stripe.keys.push((key, stored, since));
+        world.stripe.keys.sort_unstable_by_key(|(key, ..)| *key);
     }
 
     fn execute(&self, world: &mut World, claim: &Claim, fate: Fate) -> Answer {
@@ -215,11 +226,7 @@ impl Machine {
     ) -> Vec<std::sync::Arc<What>> {
         let (effect, generation) = (claim.effect.clone(), claim.generation);
         let (result, seen) = match verdict {
-            Verdict::Done { object, seen } => {
-                let cancelled = matches!(claim.terms, Terms::CancelIntent { .. });
-                world.notes.cancelled_for_buyer |= cancelled && draft.state.buyer_asked.is_some();
-                (EffectResult::Done { object: object.name() }, seen)
-            }
+            Verdict::Done { object, seen } => (EffectResult::Done { object: object.name() }, seen),
             Verdict::Refused { word, seen } => {
                 world.notes.paid_while_closing |= matches!(claim.terms, Terms::ExpireSession { .. });
                 if let Some(Obj::Intent(id)) = confirmed(&claim.terms).map(Obj::Intent) {
@@ -231,7 +238,7 @@ impl Machine {
                 (EffectResult::Refused { code, decline: word.map(decline) }, seen)
             }
             Verdict::Roll => {
-                world.notes.rolled = true;
+                world.notes.rolled = confirmed(&claim.terms).is_some();
                 (EffectResult::Rolled, Vec::new())
             }
             Verdict::ServerError => {
