@@ -8,6 +8,7 @@ use local::aws::{IoCounts, IoLabel};
 use local::shop::NewOrder;
 use local::stack::{Options, Stack, local_secrets};
 use local::stripe::Event;
+use serde_json::Value;
 use shared::domain::ids::Function;
 use shared::domain::money::Currency;
 use shared::domain::order::Collection;
@@ -79,6 +80,11 @@ pub(crate) async fn notice(stack: &Stack, secret: String, id: &str, body: &str) 
 pub(crate) async fn repeat_stripe(stack: &Stack, event: &Event) -> u16 {
     let mut event = serde_json::to_value(event).unwrap();
     event["object"] = "event".into();
+    send_stripe(stack, &event).await
+}
+
+/// Sends an event as Stripe would, signed; the answer's status.
+pub(crate) async fn send_stripe(stack: &Stack, event: &Value) -> u16 {
     let body = event.to_string();
     let secret = WebhookSecret::stripe(&SecretString::from(local_secrets::stripe_webhook())).unwrap();
     let signature = stripe_scheme::sign(&secret, body.as_bytes(), stack.clock.now());

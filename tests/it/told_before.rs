@@ -2,11 +2,12 @@
 
 use http::Method;
 use local::stripe::{CardOutcome, Fault, FaultMode, Reason};
+use serde_json::json;
 use shared::domain::ids::Function;
 use shared::domain::time::Seconds;
 use shared::domain::view::PaymentStatus;
 
-use crate::stories::{automatic, euros, newest_card, paid, place, start};
+use crate::stories::{GOOD, automatic, euros, newest_card, paid, place, send_stripe, session, start};
 
 /// Stripe answers a confirmation with 500 after the bank has said "stolen card"; its webhook comes before anybody looks.
 #[tokio::test(start_paused = true)]
@@ -26,6 +27,36 @@ async fn a_decline_known_from_a_webhook_ends_the_confirmation_that_met_it() {
     let state = stack.engine(Function::Cli).store.load(&key).await.unwrap().state();
     assert_eq!(state.failures.len(), 1, "the decline counts as the failure of its try");
     assert_eq!(state.charges.len(), 1, "the card was asked once");
+}
+
+/// Stripe makes a page and answers 500, the page is seen by a hint and shown, and Stripe forgets the key before the call
+/// is sent again.
+#[tokio::test(start_paused = true)]
+async fn of_a_page_made_twice_the_one_that_was_shown_stays_the_payable_one() {
+    let stack = start().await;
+    stack.sim.add_fault(Fault::once(Method::POST, "/v1/checkout/sessions", FaultMode::ErrorAfter));
+    let id = place(&stack, euros(5000, None)).await;
+    let made = stack.sim.ledger().sessions.remove(0);
+    let hint = json!({
+        "id": "evt_of_a_page", "object": "event", "type": "checkout.session.async_payment_failed", "livemode": false,
+        "created": stack.clock.now().0,
+        "data": { "object": { "id": made.id, "object": "checkout.session", "metadata": made.metadata } },
+    });
+    assert_eq!(send_stripe(&stack, &hint).await, 200);
+    stack.settle().await.unwrap();
+    let shown = session(&stack, &id).await;
+    stack.sim.forget_idempotency_keys();
+    stack.advance(Seconds::hours(1), Some(Seconds::minutes(10))).await.unwrap();
+
+    assert_eq!(stack.sim.ledger().sessions.len(), 2, "the call was carried out twice");
+    assert_eq!(session(&stack, &id).await, shown, "the link leads where the buyer already is");
+    stack.pay_session(&shown, GOOD).await.unwrap();
+    stack.settle().await.unwrap();
+    let ledger = stack.sim.ledger();
+    assert_eq!(ledger.captured_for(stack.key(&id).unwrap().as_str()).count(), 1);
+    let open = ledger.sessions.iter().filter(|s| s.status == "open").count();
+    assert_eq!(open, 0, "the second page was closed");
+    assert_eq!(stack.shop.order(&id).unwrap().payment.unwrap().status, PaymentStatus::Paid);
 }
 
 /// A refund's answer is lost, the refund fails, its webhook is read; then the stored answer ("succeeded") is replayed.

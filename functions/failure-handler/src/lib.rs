@@ -119,8 +119,7 @@ impl Hand for Ladder {
                 {
                     // Planned by what this very round stored: the order is read first, the claim comes in the next round.
                     let seen = self.check(engine, trigger, key, state, intent).await?;
-                    let news =
-                        seen.into_iter().filter(|(what, _)| shared::engine::seen::is_news(state, what));
+                    let news = seen.into_iter().filter(|(what, _)| state.is_news(what));
                     return Ok(Prepared::Facts(news.collect()));
                 }
                 Ok(engine.prepare_effect(key, effect, terms))

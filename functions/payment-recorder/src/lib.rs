@@ -110,9 +110,7 @@ impl Hand for Recorder {
         {
             // Planned by what this very round saw: the order is read first, the claim comes in the next round.
             let seen = self.check(engine, trigger, key, state, intent).await?;
-            return Ok(Prepared::Facts(
-                seen.into_iter().filter(|(what, _)| seen::is_news(state, what)).collect(),
-            ));
+            return Ok(Prepared::Facts(seen.into_iter().filter(|(what, _)| state.is_news(what)).collect()));
         }
         Ok(engine.prepare_effect(key, effect, terms))
     }

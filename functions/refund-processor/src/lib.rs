@@ -195,9 +195,7 @@ impl Hand for Refunder {
             // Planned by what this very round saw: the list comes first, the claim in the next round.
             let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;
             let seen = self.charge(engine, &client, key, state, charge).await?;
-            return Ok(Prepared::Facts(
-                seen.into_iter().filter(|(what, _)| seen::is_news(state, what)).collect(),
-            ));
+            return Ok(Prepared::Facts(seen.into_iter().filter(|(what, _)| state.is_news(what)).collect()));
         }
         Ok(engine.prepare_effect(key, effect, terms))
     }

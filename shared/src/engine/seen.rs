@@ -1,4 +1,4 @@
-//! Stripe's objects as observations: what is kept of each, and whether it is news.
+//! Stripe's objects as observations: what is kept of each.
 
 use serde_json::Value;
 
@@ -7,7 +7,6 @@ use crate::domain::fact::{
 };
 use crate::domain::money::{Currency, MoneyError};
 use crate::domain::policy::decline::Decline;
-use crate::domain::state::State;
 use crate::domain::time::UnixTime;
 use crate::outbound::stripe::calls::{TANDEM_ATTEMPT, TANDEM_REQUEST};
 use crate::outbound::stripe::error::ApiError;
@@ -163,11 +162,6 @@ pub fn of_answer(terms: &Terms, value: &Value) -> Vec<What> {
         Terms::Tell { .. } | Terms::Notice { .. } => None,
     };
     seen.and_then(Result::ok).unwrap_or_default()
-}
-
-/// Whether an observation says something that the state does not.
-pub fn is_news(state: &State, what: &What) -> bool {
-    state.is_news(what)
 }
 
 /// The object that a creation made, by its id.

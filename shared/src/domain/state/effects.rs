@@ -83,7 +83,10 @@ impl State {
             "session" | "intent" => {
                 if let Some(attempt) = rest.parse().ok().and_then(|n: u32| self.attempts.get_mut(&n)) {
                     match result {
-                        EffectResult::Done { object } => attempt.object = Some(object.clone()),
+                        // One that was seen before stays the attempt's own, a buyer may be there: this one is a second.
+                        EffectResult::Done { object } => {
+                            attempt.object.get_or_insert_with(|| object.clone());
+                        }
                         EffectResult::Rolled => attempt.rolled = true,
                         EffectResult::Refused { .. } => {}
                     }
