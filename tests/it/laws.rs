@@ -156,7 +156,7 @@ fn what_was_read_under_a_moved_revision_is_never_stored() {
     let config = Config { cases: cases(), failure_persistence: None, ..Config::default() };
     // Others commit before none, some or all of the first commits; now and then what is seen needs several of them.
     let others = prop_oneof![4 => Just(0_u8), 3 => Just(1), 1 => Just(2)];
-    let strategy = (prop::collection::vec(others, 0..4), prop_oneof![59 => Just(1_usize), 1 => Just(3)]);
+    let strategy = (prop::collection::vec(others, 0..4), prop_oneof![19 => Just(1_usize), 1 => Just(3)]);
     let (n, parted) = (Cell::new(0), Cell::new(0));
     let ran = TestRunner::new(config).run(&strategy, |(plan, objects)| {
         n.set(n.get() + 1);

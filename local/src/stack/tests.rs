@@ -1,3 +1,5 @@
+//! What a stack leaves behind.
+
 use std::sync::Arc;
 
 use shared::domain::money::Currency;
