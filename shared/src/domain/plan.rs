@@ -8,6 +8,7 @@ mod cases;
 mod ladder;
 mod reason;
 mod refunds;
+mod second;
 mod tell;
 
 pub use self::reason::Reason;

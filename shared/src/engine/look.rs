@@ -230,7 +230,7 @@ impl Engine {
             }
             return Ok(out);
         };
-        match (&attempt.object, attempt.off_session) {
+        let own = match (&attempt.object, attempt.off_session) {
             (Some(id), true) => self.read_intent(client, key, state, id).await,
             (Some(id), false) => self.read_session(client, key, state, id).await,
             (None, _) => {
@@ -244,7 +244,21 @@ impl Engine {
                 self.link_intents(key, state, &found).await?;
                 Ok(observed(found))
             }
+        };
+        let mut out = own?;
+        // Second objects that a call of ours touched, too: one that could not be closed may have been paid.
+        let stale = |id: &String| state.stale.contains(id) && attempt.object.as_ref() != Some(id);
+        for session in state.sessions.values().filter(|s| s.attempt == n && stale(&s.id)) {
+            out.extend(self.read_session(client, key, state, &session.id).await?);
         }
+        let page = state.sessions.values().filter(|s| s.attempt == n).filter_map(|s| s.intent.clone());
+        let read: std::collections::BTreeSet<String> = page.collect();
+        for intent in
+            state.intents.values().filter(|i| i.attempt == n && stale(&i.id) && !read.contains(&i.id))
+        {
+            out.extend(self.read_intent(client, key, state, &intent.id).await?);
+        }
+        Ok(out)
     }
 }
 

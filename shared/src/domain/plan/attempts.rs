@@ -1,7 +1,7 @@
 //! Attempts: when one is made, closed, captured or looked at again.
 
 use super::{Do, Draft, Reason};
-use crate::domain::fact::{CaseKind, Decision, IntentView, OrderView, SessionView, Terms};
+use crate::domain::fact::{CaseKind, Decision, OrderView, Terms};
 use crate::domain::ids::Function;
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{CaptureMode, Collection, OrderStatus};
@@ -54,114 +54,26 @@ impl Draft<'_> {
             .filter(|i| i.amount_received > 0 && i.attempt > 0)
             .find(|i| !self.state.charges.values().any(|c| c.took() && c.intent == i.id));
         if let Some(attempt) = unseen_charge.map(|i| i.attempt) {
-            let look = Do::LookAtAttempt { attempt };
-            self.push(Function::PaymentRecorder, self.now, Reason::NotSeenSince, look);
+            self.look_now(attempt);
         }
     }
 
-    /// Two objects of one attempt: only the stored one may stay payable, and not even that once another took money.
-    /// An object of an attempt that we do not know (a table restored to yesterday) is closed as well. Whether there
-    /// is one.
-    fn second_objects(&mut self) -> bool {
-        let mut second = false;
-        let sessions: Vec<_> = self.state.sessions.values().cloned().collect();
-        // A status that this build does not know may be one in which it can be paid.
-        let over = |s: &SessionView| matches!(s.status.as_str(), "complete" | "expired");
-        for session in sessions.into_iter().filter(|s| !over(s) && s.attempt > 0) {
-            let attempt = self.state.attempts.get(&session.attempt);
-            let stored = attempt.and_then(|a| a.object.as_deref()) == Some(session.id.as_str());
-            let outdone = stored && session.intent.is_none() && self.another_took(&session);
-            if !stored || outdone {
-                second = true;
-                self.close_session(
-                    Function::PaymentCreator,
-                    Reason::SecondObject,
-                    session.attempt,
-                    &session.id,
-                );
-            }
-        }
-        let intents: Vec<_> = self.state.intents.values().filter(|i| i.attempt > 0).cloned().collect();
-        for intent in intents {
-            let attempt = self.state.attempts.get(&intent.attempt);
-            if attempt.and_then(|a| self.state.intent_of(a)).is_some_and(|own| own.id == intent.id) {
-                continue;
-            }
-            let bare = attempt.is_some_and(|a| a.off_session);
-            match intent.status.as_str() {
-                "succeeded" | "canceled" => continue,
-                "requires_capture" => self.close_second(&intent),
-                status if bare && status.starts_with("requires_") => self.close_second(&intent),
-                // An intent of a page is Stripe's to close; nobody pays it when its page is closed.
-                status if status.starts_with("requires_") && !self.authenticating(&intent) => continue,
-                _ => {
-                    // Money may be on its way: its end is waited for.
-                    let at = self.state.last_at + self.policy.limits.observe_open_attempt;
-                    let look = Do::LookAtAttempt { attempt: intent.attempt };
-                    self.push(Function::PaymentRecorder, at, Reason::NotSeenSince, look);
-                }
-            }
-            second = true;
-        }
-        second
+    pub(super) fn look_now(&mut self, attempt: u32) {
+        let look = Do::LookAtAttempt { attempt };
+        self.push(Function::PaymentRecorder, self.now, Reason::NotSeenSince, look);
     }
 
-    /// Attempts that are live although a newer one is: what was refused, or seen to be over, is there after all. Whether
-    /// there is one.
-    fn older_attempts(&mut self) -> bool {
-        let live = self.state.attempts.values().map(|a| (a.clone(), self.state.phase(a)));
-        let mut live: Vec<_> = live.filter(|(_, phase)| phase.is_live()).collect();
-        live.pop();
-        // One whose key was rolled and that no search found cannot be paid.
-        live.retain(|(attempt, phase)| !(attempt.rolled && *phase == Phase::Creating));
-        let found = !live.is_empty();
-        for (attempt, phase) in live {
-            let intent = self.state.intent_of(&attempt).map(|i| i.id.clone());
-            match (phase, intent) {
-                (Phase::Open, _) => self.close(Function::PaymentCreator, Reason::SecondObject, &attempt),
-                (Phase::Authorized, Some(intent)) => {
-                    self.close_intent(Function::PaymentCreator, Reason::SecondObject, attempt.n, &intent);
-                }
-                (Phase::Processing, _) => self.look_later(&attempt),
-                _ => {
-                    let look = Do::LookAtAttempt { attempt: attempt.n };
-                    self.push(Function::PaymentRecorder, self.now, Reason::NotSeenSince, look);
-                }
-            }
-        }
-        found
-    }
-
-    fn close_second(&mut self, intent: &IntentView) {
-        self.close_intent(Function::PaymentCreator, Reason::SecondObject, intent.attempt, &intent.id);
-    }
-
-    /// Whether the buyer may still be at the bank with a page that is complete.
-    fn authenticating(&self, intent: &IntentView) -> bool {
-        let complete = |s: &SessionView| s.status == "complete" && s.intent.as_ref() == Some(&intent.id);
-        intent.status != "requires_payment_method" && self.state.sessions.values().any(complete)
-    }
-
-    /// Whether another session of the same attempt exists and the attempt counts as paid or nearly so.
-    fn another_took(&self, session: &SessionView) -> bool {
-        let Some(attempt) = self.state.attempts.get(&session.attempt) else { return false };
-        let other = self.state.sessions.values().any(|s| s.attempt == session.attempt && s.id != session.id);
-        let took = |s: &str| matches!(s, "succeeded" | "processing" | "requires_capture");
-        let taken = self.state.intents.values().any(|i| i.attempt == attempt.n && took(&i.status));
-        other && taken
-    }
-
-    fn close_session(&mut self, owner: Function, reason: Reason, attempt: u32, session: &str) {
+    pub(super) fn close_session(&mut self, owner: Function, reason: Reason, attempt: u32, session: &str) {
         let terms = Terms::ExpireSession { attempt, session: session.to_owned() };
         self.effect(owner, self.now, reason, format!("expire:{session}"), terms);
     }
 
-    fn close_intent(&mut self, owner: Function, reason: Reason, attempt: u32, intent: &str) {
+    pub(super) fn close_intent(&mut self, owner: Function, reason: Reason, attempt: u32, intent: &str) {
         let terms = Terms::CancelIntent { attempt, intent: intent.to_owned() };
         self.effect(owner, self.now, reason, format!("cancel:{intent}"), terms);
     }
 
-    fn close(&mut self, owner: Function, reason: Reason, attempt: &Attempt) {
+    pub(super) fn close(&mut self, owner: Function, reason: Reason, attempt: &Attempt) {
         let Some(object) = attempt.object.clone() else { return };
         if attempt.off_session {
             self.close_intent(owner, reason, attempt.n, &object);
@@ -185,12 +97,10 @@ impl Draft<'_> {
                     }
                     return;
                 }
-                let look = Do::LookAtAttempt { attempt: attempt.n };
-                self.push(Function::PaymentRecorder, self.now, Reason::NotSeenSince, look);
+                self.look_now(attempt.n);
             }
             Phase::Unseen => {
-                let look = Do::LookAtAttempt { attempt: attempt.n };
-                self.push(Function::PaymentRecorder, self.now, Reason::NotSeenSince, look);
+                self.look_now(attempt.n);
             }
             Phase::Processing => self.look_later(attempt),
             Phase::Authorized => self.authorised(order, attempt),
@@ -199,7 +109,7 @@ impl Draft<'_> {
         }
     }
 
-    fn look_later(&mut self, attempt: &Attempt) {
+    pub(super) fn look_later(&mut self, attempt: &Attempt) {
         let mut at = self.state.last_at + self.policy.limits.observe_open_attempt;
         if let Some(session) = attempt.object.as_ref().and_then(|id| self.state.sessions.get(id)) {
             // Stripe closes it at `expires_at`; a minute later it should have told us.

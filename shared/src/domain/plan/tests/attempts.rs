@@ -243,6 +243,23 @@ fn a_second_object_is_closed_before_anything_else_is_made() {
 }
 
 #[test]
+fn a_second_object_that_would_not_close_is_read_at_once() {
+    let story = Story::of(order(1000)).with_session(1).see(session("cs_9", 1, "open", None));
+    let story = story.take("expire:cs_9").outcome("expire:cs_9", refused("resource_missing"));
+    check(
+        &story,
+        &[
+            "any: open case refused:expire:cs_9:1 (person_decides)",
+            "payment-recorder: look at attempt 1 (not_seen_since)",
+        ],
+    );
+    // Somebody had paid it: Stripe closes no page that is complete.
+    let paid =
+        story.see(session("cs_9", 1, "complete", Some("pi_9"))).see(intent("pi_9", 1, "succeeded", 1000));
+    assert!(paid.wants().iter().any(|w| w.contains("expire:cs_1")), "{:?}", paid.wants());
+}
+
+#[test]
 fn when_a_second_session_took_the_money_the_first_is_closed() {
     let story = Story::of(order(1000))
         .with_session(1)
