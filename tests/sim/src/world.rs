@@ -2,6 +2,7 @@
 //!
 //! Invariant: people and the clock are the only movers here; whatever heals the order is the bundle itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -112,6 +113,23 @@ impl World {
     pub async fn settle(&self) {
         if let Err(error) = self.stack.settle().await {
             self.broken(format!("L3: {error}"));
+        }
+        self.watch_pages();
+    }
+
+    /// M6: at no time can an order be paid on two pages.
+    fn watch_pages(&self) {
+        let mut open: BTreeMap<String, usize> = BTreeMap::new();
+        for session in self.stack.sim.ledger().sessions.into_iter().filter(|s| s.status == "open") {
+            if let Some(order) = session.metadata.get("tandem_order") {
+                *open.entry(order.clone()).or_default() += 1;
+            }
+        }
+        for (order, pages) in open.into_iter().filter(|(_, pages)| *pages > 1) {
+            let what = format!("M6: {order} could be paid on {pages} pages at once");
+            if !self.complaints().contains(&what) {
+                self.broken(what);
+            }
         }
     }
 
