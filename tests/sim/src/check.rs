@@ -8,7 +8,7 @@ pub mod secrets;
 use std::collections::{BTreeMap, BTreeSet};
 
 use local::stripe::Ledger;
-use shared::domain::fact::{Fact, Terms, What, chain_break};
+use shared::domain::fact::{EffectResult, Fact, Terms, What, chain_break};
 use shared::domain::money::Money;
 use shared::domain::plan::plan;
 use shared::store::item::OrderItem;
@@ -125,6 +125,7 @@ async fn state(world: &World, ledger: &Ledger, must: &Must, found: &mut Vec<Stri
         found.push(format!("S4: order {id}: claims are left: {open:?}"));
     }
     effects(id, &item, found);
+    truthful(id, key.as_str(), ledger, &item, found);
     known(id, key.as_str(), ledger, &item, found);
     let now = world.stack.clock.now();
     let state = item.state();
@@ -174,6 +175,35 @@ fn effects(id: &str, item: &OrderItem, found: &mut Vec<String>) {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// E2: what Stripe made is recorded as made. An outcome that says otherwise is a lie about money.
+fn truthful(id: &str, key: &str, ledger: &Ledger, item: &OrderItem, found: &mut Vec<String>) {
+    let mut done: BTreeMap<&str, usize> = BTreeMap::new();
+    for fact in &item.facts {
+        if let What::Outcome { effect, result: EffectResult::Done { .. }, .. } = &fact.fact.what {
+            *done.entry(effect).or_default() += 1;
+        }
+    }
+    let mut made: BTreeMap<String, usize> = BTreeMap::new();
+    for session in ledger.sessions.iter().filter(|s| s.metadata.get("tandem_order").is_some_and(|o| o == key))
+    {
+        if let Some(attempt) = session.metadata.get("tandem_attempt") {
+            *made.entry(format!("session:{attempt}")).or_default() += 1;
+        }
+    }
+    for refund in &ledger.refunds {
+        let ours = ledger.captured_for(key).any(|c| c.id == refund.charge);
+        if let (true, Some(request)) = (ours, refund.metadata.get("tandem_request")) {
+            *made.entry(format!("refund:{request}")).or_default() += 1;
+        }
+    }
+    for (effect, made) in made {
+        let told = done.get(effect.as_str()).copied().unwrap_or(0);
+        if made > told {
+            found.push(format!("E2: order {id}: Stripe made {made} of {effect}, the record says {told}"));
         }
     }
 }

@@ -12,5 +12,6 @@ pub mod recorded;
 pub mod report;
 pub mod scenario;
 pub mod sweep;
+pub mod tardy;
 pub mod teeth;
 pub mod world;

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use shared::planted::{Bug, plant};
 use sim::cut::Cut;
 use sim::interleave::{Effort, pairs};
 use sim::report::{Depth, explore_all, report};
@@ -32,6 +33,9 @@ enum Command {
         /// Prints every call.
         #[arg(long)]
         calls: bool,
+        /// With this bug planted.
+        #[arg(long)]
+        bug: Option<String>,
     },
     /// Cuts every call of every story, or a share of them.
     Sweep {
@@ -109,7 +113,16 @@ fn cores() -> usize {
 
 fn main() -> ExitCode {
     match Args::parse().command {
-        Command::Replay { scenario, cut, calls } => replay(&scenario, cut, calls),
+        Command::Replay { scenario, cut, calls, bug } => {
+            if let Some(name) = bug {
+                let Some(bug) = Bug::ALL.iter().find(|b| format!("{b:?}") == name) else {
+                    say(&format!("no bug is called {name:?}; there are {:?}", Bug::ALL));
+                    return ExitCode::from(2);
+                };
+                plant(Some(*bug));
+            }
+            replay(&scenario, cut, calls)
+        }
         Command::Sweep { only, one_in, others_one_in, seed, threads } => {
             let plan = Plan { seed, one_in, others_one_in };
             sweep_some(&only, plan, threads.unwrap_or_else(cores))

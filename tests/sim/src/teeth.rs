@@ -14,6 +14,7 @@ use crate::interleave::{Effort, explore, pairs};
 use crate::owner::stopped_worker;
 use crate::scenario;
 use crate::sweep::{Outcome, Run, cuts, tell_all};
+use crate::tardy::tardy_refund;
 
 /// What came of one bug.
 #[derive(Clone, Debug)]
@@ -28,6 +29,10 @@ pub struct Bitten {
 
 /// Where each was killed last: a story, a story with a cut, or a meeting with a seed.
 const HINTS: &[(Bug, &str)] = &[];
+
+/// Stories with more than one fault, told beside the sweep.
+pub const APART: &[(&str, fn() -> Vec<String>)] =
+    &[("a worker that was stopped in mid call", stopped_worker), ("a refund that landed late", tardy_refund)];
 
 /// Tells a run with one bug planted.
 fn with_bug(bug: Bug, run: &Run) -> Outcome {
@@ -85,11 +90,13 @@ pub fn bite(bug: Bug, clean: &[(Run, Outcome)], threads: usize, most: usize) -> 
     let told = AtomicUsize::new(0);
     let plain: Vec<Run> = clean.iter().map(|(run, _)| *run).collect();
     let mut by = first_bad(bug, &plain, threads, &told);
-    if by.is_none() {
-        plant(Some(bug));
-        let first = stopped_worker().into_iter().next();
-        plant(None);
-        by = first.map(|violation| ("a worker that was stopped in mid call".to_owned(), violation));
+    for (name, tell) in APART {
+        if by.is_none() {
+            plant(Some(bug));
+            let first = tell().into_iter().next();
+            plant(None);
+            by = first.map(|violation| ((*name).to_owned(), violation));
+        }
     }
     if by.is_none() {
         by = meetings(bug, threads, 12, &told);

@@ -57,6 +57,8 @@ fn a_sample_of_interleavings_does_no_harm() {
 }
 
 #[test]
-fn what_a_stopped_worker_brings_back_ends_nobody_elses_claim() {
-    assert_eq!(sim::owner::stopped_worker(), Vec::<String>::new());
+fn stories_with_more_than_one_fault_do_no_harm() {
+    for (name, tell) in sim::teeth::APART {
+        assert_eq!(tell(), Vec::<String>::new(), "{name}");
+    }
 }
