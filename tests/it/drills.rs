@@ -6,5 +6,6 @@
 mod kit;
 mod queues;
 mod replay;
+mod restore;
 mod rollback;
 mod secrets;
