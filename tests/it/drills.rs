@@ -4,6 +4,7 @@
 //! lost, restored or repeated, no order is charged or refunded twice and every shop is told rightly.
 
 mod kit;
+mod load;
 mod outage;
 mod queues;
 mod replay;
