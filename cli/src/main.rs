@@ -109,6 +109,12 @@ enum Command {
         #[arg(long)]
         apply: bool,
     },
+    /// Have the sweeper read Stripe and the order systems again from a time on: after a restore, or when hints were lost.
+    Rewind {
+        /// From then on: 2026-11-01 or 2026-11-01T12:00:00Z. Stripe lists the last 30 days.
+        #[arg(long, value_name = "DATE")]
+        since: String,
+    },
     /// The stack's secrets.
     #[command(subcommand)]
     Secrets(SecretsCommand),
@@ -237,6 +243,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Redrive { queue, max } => verbs::redrive(world, &queue, max).await?,
         Command::Import { since, apply } => verbs::import(world, &since, apply).await?,
+        Command::Rewind { since } => verbs::rewind(world, &since).await?,
         Command::Secrets(SecretsCommand::Put { name }) => verbs::secrets_put(world, &name).await?,
         Command::Money(MoneyCommand::On(by)) => verbs::money(world, true, &by.by).await?,
         Command::Money(MoneyCommand::Off(by)) => verbs::money(world, false, &by.by).await?,
@@ -269,6 +276,7 @@ mod tests {
             "tandem parked list --json",
             "tandem parked remove stripe evt_1 --by Ada",
             "tandem import --since 2026-11-01 --apply",
+            "tandem rewind --since 2026-11-01T12:00:00Z",
             "tandem secrets put stripe-key",
             "tandem money off --by Ada",
             "tandem check",

@@ -11,6 +11,8 @@ mod checkout_example;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod drills;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod far_side;

@@ -100,6 +100,20 @@ pub(crate) async fn import(args: &WorldArgs, since: &str, apply: bool) -> Result
     if report.failed.is_empty() { Ok(()) } else { Err("not every order system could be listed".into()) }
 }
 
+/// The sweeper reads every source again from a time on.
+pub(crate) async fn rewind(args: &WorldArgs, since: &str) -> Result<(), Failure> {
+    let since = moment(since)?;
+    let world = args.open().await?;
+    let report = sweeper::rewind(&sweeper::Deps::new(world.engine), since).await;
+    for (source, from) in &report.reads_from {
+        say(&format!("{source}: the next sweep reads from {from} on"));
+    }
+    for (source, why) in &report.failed {
+        complain(&format!("{source}: {why}; it was not set back, run it again"));
+    }
+    if report.failed.is_empty() { Ok(()) } else { Err("not every source was set back".into()) }
+}
+
 /// `2026-11-01` (midnight UTC), or RFC 3339.
 fn moment(text: &str) -> Result<UnixTime, Failure> {
     let full = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };

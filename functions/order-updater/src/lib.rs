@@ -5,8 +5,9 @@
 use shared::aws::SdkConfig;
 use shared::batch::Record;
 use shared::clock::Deadline;
-use shared::domain::fact::{Terms, What};
+use shared::domain::fact::{OrderView, Terms, What};
 use shared::domain::ids::{Function, OrderKey};
+use shared::domain::order::Order;
 use shared::domain::plan::{Action, Do, Reason};
 use shared::domain::state::State;
 use shared::domain::time::Seconds;
@@ -48,6 +49,11 @@ impl Worker for OrderUpdater {
     fn hand(&self, cause: Cause) -> Option<Teller> {
         matches!(cause, Cause::Woken).then_some(Teller)
     }
+}
+
+/// Whether the order system holds a version that this history never gave it.
+fn forgotten(state: &State, order: &Order) -> bool {
+    !planted(Bug::UnconditionalPush) && state.forgotten_version(&OrderView::of(order)).is_some()
 }
 
 struct Teller;
@@ -104,6 +110,10 @@ impl Hand for Teller {
         };
         let version = if planted(Bug::UnconditionalPush) { version + 1_000_000 } else { version };
         match engine.shop(key).await?.write_back(&key.order_id(), version, &view).await {
+            // It holds what this history never told, as after a restore: what it shows is seen, and the next version lies above.
+            Ok(order) if forgotten(state, &order) => {
+                Ok(Own::Refused(vec![What::OrderSeen(Box::new(OrderView::of(&order)))]))
+            }
             Ok(order) => match order.payment.map_or(0, |p| p.version) {
                 held if held == version => Ok(Own::Done(vec![What::ViewTold { version }])),
                 held if held > version => {

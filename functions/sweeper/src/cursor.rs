@@ -142,6 +142,14 @@ impl Progress {
         }
     }
 
+    /// Everything from `since` on is handed over again. What lies further back already stays.
+    pub(crate) fn back_to(&mut self, since: UnixTime) {
+        self.started = self.started.min(since);
+        self.watermark = self.watermark.min(since);
+        self.seen = Seen::default();
+        (self.long, self.listing) = (None, None);
+    }
+
     /// A run reached the source and handed over what it found, or as much as it may.
     pub(crate) fn ran(&mut self, now: UnixTime) {
         self.good_at = Some(now);

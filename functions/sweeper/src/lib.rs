@@ -8,6 +8,7 @@ mod due;
 mod events;
 mod import;
 mod poll;
+mod rewind;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub use due::DueReport;
 pub use events::EventsReport;
 pub use import::{ImportReport, import_since};
 pub use poll::PollReport;
+pub use rewind::{RewindReport, rewind};
 
 /// Nothing new is begun with less time than this.
 const MARGIN: Duration = Duration::from_secs(10);

@@ -93,8 +93,10 @@ pub struct State {
     pub stale: BTreeSet<String>,
     /// Our view.
     pub view: Option<PaymentView>,
-    /// Number of the fact that last changed it.
+    /// Its version: the number of the fact that last changed it, or more where the order system holds more.
     pub view_version: u64,
+    /// The version given to it when the order system held one of a history that we do not have.
+    pub version_jumped: u64,
     /// When it last changed.
     pub view_at: UnixTime,
     /// Version acknowledged by the order system.
@@ -151,9 +153,16 @@ impl State {
         }
         self.apply_what(fact);
         let view = self.compute_view();
-        if view != self.view {
+        let changed = view != self.view;
+        if changed {
             self.view = view;
-            self.view_version = self.facts;
+            self.view_version = self.facts.max(self.view_version + 1);
+            self.view_at = fact.at;
+        }
+        if let What::OrderSeen(order) = &fact.what
+            && let Some(held) = self.forgotten_version(order)
+        {
+            (self.view_version, self.version_jumped) = (held + 1, held + 1);
             self.view_at = fact.at;
         }
     }

@@ -352,10 +352,11 @@ impl Engine {
         own: Own,
         trigger: &Trigger,
     ) -> Result<OrderItem, EngineError> {
-        self.record_with(item, claim, trigger, own.word(), |draft, held, _| match &own {
+        self.record_with(item, claim, trigger, own.word(), |draft, held, fresh| match &own {
             Own::Done(facts) | Own::Refused(facts) => {
                 draft.drop_claim(&claim.effect);
-                for what in facts {
+                // What an answer shows of the order counts under the claim's own revision only.
+                for what in facts.iter().filter(|what| fresh || !matches!(what, What::OrderSeen(_))) {
                     draft.add(what.clone(), Reason::Carried.name());
                 }
             }

@@ -3,6 +3,9 @@
 use super::State;
 use crate::domain::fact::{OrderView, What};
 
+/// A version at or above this is none of ours: not every order system can count further.
+const VERSION_MAX: u64 = 1 << 53;
+
 impl State {
     /// Whether an observation says something that the state does not.
     pub fn is_news(&self, what: &What) -> bool {
@@ -41,8 +44,22 @@ impl State {
         known != Some(seen) || self.stale.contains(id)
     }
 
+    /// The version that the order system holds of our view, if this history never gave it: a table that was restored to an
+    /// earlier time forgot it. Ours must lie above, or it is never taken. An order system that takes nothing after such a
+    /// jump does not make us jump again.
+    pub fn forgotten_version(&self, seen: &OrderView) -> Option<u64> {
+        let (echo, view) = (seen.echo.as_ref()?, self.view.as_ref()?);
+        let untold = echo.version > self.told_version && self.version_jumped <= self.told_version;
+        let other = echo.version == self.view_version && echo.status != view.status.name();
+        let forgotten = untold && (echo.version > self.view_version || other);
+        (forgotten && echo.version < VERSION_MAX).then_some(echo.version)
+    }
+
     /// A shop that shows another status than we told it is news; our own echo is none.
     fn order_is_news(&self, seen: &OrderView) -> bool {
+        if self.forgotten_version(seen).is_some() {
+            return true;
+        }
         let Some(known) = self.order.as_ref().filter(|known| known.same_as(seen)) else { return true };
         seen.echo.as_ref().is_some_and(|echo| {
             let settled = echo.version == self.told_version && self.view_version == self.told_version;

@@ -152,6 +152,34 @@ fn a_refused_write_back_is_repeated_once_per_approval() {
 }
 
 #[test]
+fn a_version_that_a_restored_table_forgot_is_exceeded_once_and_never_by_a_loop() {
+    let story = Story::of(order(0)).settled();
+    let version = story.state().view_version;
+    let holds = |version, status: &str| {
+        let echo = Some(PaymentEcho { version, status: status.into() });
+        OrderView { echo, ..order(0) }
+    };
+    let shown = story.state().view.unwrap().status.name();
+    // Its own echo, with the answer lost: nothing to see.
+    assert!(!story.state().is_news(&What::OrderSeen(Box::new(holds(version, shown)))));
+    for (held, status) in [(40, shown), (version, "refunded")] {
+        let story = story.clone().see(What::ViewTold { version: version - 1 });
+        assert!(story.state().is_news(&What::OrderSeen(Box::new(holds(held, status)))), "{held} {status}");
+        let story = story.order(holds(held, status)).settled();
+        assert_eq!(story.state().view_version, held + 1);
+        assert!(tells(&story), "it is told above what it holds");
+        // A shop that counts by itself takes nothing: no second jump before the first was taken.
+        assert!(!story.state().is_news(&What::OrderSeen(Box::new(holds(held + 9, status)))));
+        let told = story.see(What::ViewTold { version: held + 1 }).settled();
+        assert!(!tells(&told));
+        let changed = told.order(holds(held + 1, shown)).order(order(500)).settled();
+        assert!(changed.state().view_version > held + 1, "and what comes after lies above as well");
+    }
+    let nonsense = story.order(holds(u64::MAX, "paid"));
+    assert_eq!(nonsense.state().view_version, version);
+}
+
+#[test]
 fn an_echo_that_differs_after_an_acknowledgement_is_a_case_not_a_loop() {
     let story = Story::of(order(0));
     let version = story.state().view_version;
