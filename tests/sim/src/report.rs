@@ -8,6 +8,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use shared::planted::Bug;
+
 use crate::interleave::{Effort, Explored, Meeting, explore, pairs};
 use crate::recorded::names;
 use crate::scenario;
@@ -62,7 +64,7 @@ pub fn report(depth: Depth) -> (String, bool) {
     let began = Instant::now();
     let swept = sweep(&scenario::all(), depth.plan, depth.threads);
     let met = explore_all(&pairs::all(), depth.effort, depth.threads);
-    let bitten = bite_all("", depth.threads, depth.most, |_| ());
+    let bitten = bite_all(Bug::ALL, depth.threads, depth.most, |_| ());
     let violations = swept.bad.len() + met.iter().map(|m| m.bad.len()).sum::<usize>();
     let alive = bitten.iter().filter(|b| b.by.is_none()).count();
     let mut text = String::new();

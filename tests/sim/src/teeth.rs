@@ -27,12 +27,41 @@ pub struct Bitten {
     pub runs: usize,
 }
 
-/// Where each was killed last: a story, a story with a cut, or a meeting with a seed.
-const HINTS: &[(Bug, &str)] = &[];
+/// Where each was killed last: a story, a story with a cut, a meeting, or a story told apart. One without a hint has not
+/// been killed yet: the layers behind it catch what it does.
+const HINTS: &[(Bug, &str)] = &[
+    (Bug::RandomKey, "two-operators 70:late:delivery"),
+    (Bug::KeyWithToken, "two-operators 70:late:delivery"),
+    (Bug::MarkBeforeSend, "paid-at-once"),
+    (Bug::ClaimWithoutOwner, "stopped-worker"),
+    (Bug::CommitWithoutRevision, "same-event-twice"),
+    (Bug::DeleteClaimOnUnknown, "two-operators 70:late:delivery"),
+    (Bug::UnknownIsFailed, "hard-decline 16:refused:delivery"),
+    (Bug::TrustTheMessage, "buyer-against-timer 51:refused:until-dead"),
+    (Bug::SwallowParseError, "paid-at-once 16:garbled:delivery"),
+    (Bug::RefundWithoutList, "refund-against-dispute 53:hang-before:delivery"),
+    (Bug::RollWithoutSearch, "dashboard-against-requested 16:lost:outage"),
+    (Bug::RollAtOnce, "tardy-refund"),
+    (Bug::SecondAttemptBeforeClosed, "change-against-pay"),
+    (Bug::SendToSelf, "paid-at-once"),
+    (Bug::DueTimeDropped, "money-switch"),
+    (Bug::ShopMissingFromKey, "two-shops"),
+    (Bug::AcceptLaggingReplica, "amount-changed 4:stale:until-dead"),
+    (Bug::IgnoreMoneySwitch, "money-switch"),
+    (Bug::UnconditionalPush, "paid-at-once"),
+    (Bug::WatermarkBeforeHints, "lost-webhooks 20:refused:outage"),
+];
+
+/// Whether it was killed before.
+pub fn has_hint(bug: Bug) -> bool {
+    HINTS.iter().any(|(b, _)| *b == bug)
+}
+
+/// Tells something by itself; what did not hold.
+pub type Told = fn() -> Vec<String>;
 
 /// Stories with more than one fault, told beside the sweep.
-pub const APART: &[(&str, fn() -> Vec<String>)] =
-    &[("a worker that was stopped in mid call", stopped_worker), ("a refund that landed late", tardy_refund)];
+pub const APART: &[(&str, Told)] = &[("stopped-worker", stopped_worker), ("tardy-refund", tardy_refund)];
 
 /// Tells a run with one bug planted.
 fn with_bug(bug: Bug, run: &Run) -> Outcome {
@@ -46,6 +75,12 @@ fn hinted(bug: Bug) -> Option<(String, String)> {
     let (_, hint) = HINTS.iter().find(|(b, _)| *b == bug)?;
     let mut words = hint.split(' ');
     let (name, rest) = (words.next()?, words.next());
+    if let Some((name, tell)) = APART.iter().find(|(n, _)| *n == name) {
+        plant(Some(bug));
+        let first = tell().into_iter().next();
+        plant(None);
+        return first.map(|violation| ((*name).to_owned(), violation));
+    }
     if let Some(meeting) = pairs::named(name) {
         let seed = rest.and_then(|s| s.parse().ok()).unwrap_or(1);
         plant(Some(bug));
@@ -82,10 +117,11 @@ fn first_bad(bug: Bug, runs: &[Run], threads: usize, told: &AtomicUsize) -> Opti
     found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Looks for a run that notices the bug, among at most `most` of each length of fault.
+/// Looks for a run that notices the bug, among at most `most` of each length of fault; 0: only where it was killed before.
 pub fn bite(bug: Bug, clean: &[(Run, Outcome)], threads: usize, most: usize) -> Bitten {
-    if let Some(by) = hinted(bug) {
-        return Bitten { bug, by: Some(by), runs: 1 };
+    let hinted = hinted(bug);
+    if hinted.is_some() || most == 0 {
+        return Bitten { bug, by: hinted, runs: 1 };
     }
     let told = AtomicUsize::new(0);
     let plain: Vec<Run> = clean.iter().map(|(run, _)| *run).collect();
@@ -164,12 +200,12 @@ pub fn clean_runs(threads: usize) -> Vec<(Run, Outcome)> {
     tell_all(&runs, threads)
 }
 
-/// Tries every bug, or those whose name contains `only`.
-pub fn all(only: &str, threads: usize, most: usize, mut done: impl FnMut(&Bitten)) -> Vec<Bitten> {
+/// Tries these bugs.
+pub fn all(bugs: &[Bug], threads: usize, most: usize, mut done: impl FnMut(&Bitten)) -> Vec<Bitten> {
     let clean = clean_runs(threads);
     let mut out = Vec::new();
-    for bug in Bug::ALL.iter().copied().filter(|b| format!("{b:?}").contains(only)) {
-        let bitten = bite(bug, &clean, threads, most);
+    for bug in bugs {
+        let bitten = bite(*bug, &clean, threads, most);
         done(&bitten);
         out.push(bitten);
     }
