@@ -202,9 +202,11 @@ fn payable(state: &State, but: u32) -> Vec<String> {
 /// here from the objects, not by the state's own sums.
 fn counted(state: &State, charge: Option<&str>) -> (i128, i128) {
     let Some(order) = &state.order else { return (0, 0) };
+    // What ISO cannot express is cut: hundredths of a króna are Stripe's own, and no order is owed them.
     let minor = |amount: i64, currency: Currency| {
-        let money = Money::from_stripe(amount, currency).ok().filter(|_| currency == order.currency);
-        i128::from(money.map_or(0, |m| m.minor).max(0))
+        let (stripe, iso) = (currency.stripe_exponent(), currency.iso_exponent());
+        let amount = if currency == order.currency { i128::from(amount.max(0)) } else { 0 };
+        if stripe >= iso { amount / 10_i128.pow(stripe - iso) } else { amount * 10_i128.pow(iso - stripe) }
     };
     let of = |id: &str| charge.is_none_or(|c| c == id);
     let charges = state.charges.values().filter(|c| of(&c.id) && c.captured && c.status == "succeeded");
