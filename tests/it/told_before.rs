@@ -1,9 +1,13 @@
 //! What a webhook told before a call's own outcome was known: it counts for the call, and no older answer undoes it.
 
 use http::Method;
+use local::shop::NewOrder;
 use local::stripe::{CardOutcome, Fault, FaultMode, Reason};
 use serde_json::json;
+use shared::clock::Deadline;
+use shared::domain::fact::What;
 use shared::domain::ids::Function;
+use shared::domain::order::CaptureMode;
 use shared::domain::time::Seconds;
 use shared::domain::view::PaymentStatus;
 
@@ -78,4 +82,24 @@ async fn a_replayed_answer_does_not_undo_what_was_read_since() {
     assert!(state.claims.is_empty());
     let view = stack.shop.order(&id).unwrap().payment.unwrap();
     assert_eq!((view.status, view.amount_refunded), (PaymentStatus::Paid, 0));
+}
+
+/// Stripe refused to cancel the intent of a page that is not the attempt's own: only the intent is stale, not its page.
+#[tokio::test(start_paused = true)]
+async fn the_intent_of_a_second_page_that_would_not_close_is_read() {
+    let stack = start().await;
+    let order = NewOrder { capture: CaptureMode::OnFulfilment, ..euros(4000, None) };
+    let id = paid(&stack, order).await;
+    let key = stack.key(&id).unwrap();
+    let engine = stack.engine(Function::PaymentRecorder);
+    let mut state = engine.store.load(&key).await.unwrap().state();
+    let intent = state.intents.keys().next().unwrap().clone();
+    state.attempts.get_mut(&1).unwrap().object = Some("cs_test_another".into());
+    state.stale = [intent.clone()].into();
+
+    let source = engine.stripe_of(&key).unwrap().clone();
+    let client = engine.stripe(&source, Deadline::after(std::time::Duration::from_secs(30))).await.unwrap();
+    let seen = engine.read_attempt(&client, &key, &state, 1).await.unwrap();
+    let read = |(what, _): &(What, _)| matches!(what, What::IntentSeen(seen) if seen.id == intent);
+    assert!(seen.iter().any(read), "{seen:?}");
 }

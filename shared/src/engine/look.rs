@@ -251,12 +251,12 @@ impl Engine {
         for session in state.sessions.values().filter(|s| s.attempt == n && stale(&s.id)) {
             out.extend(self.read_session(client, key, state, &session.id).await?);
         }
-        let page = state.sessions.values().filter(|s| s.attempt == n).filter_map(|s| s.intent.clone());
-        let read: std::collections::BTreeSet<String> = page.collect();
-        for intent in
-            state.intents.values().filter(|i| i.attempt == n && stale(&i.id) && !read.contains(&i.id))
-        {
-            out.extend(self.read_intent(client, key, state, &intent.id).await?);
+        for intent in state.intents.values().filter(|i| i.attempt == n && stale(&i.id)) {
+            // A session is read with its intent.
+            let read = |(what, _): &(What, _)| matches!(what, What::IntentSeen(seen) if seen.id == intent.id);
+            if !out.iter().any(read) {
+                out.extend(self.read_intent(client, key, state, &intent.id).await?);
+            }
         }
         Ok(out)
     }
