@@ -334,8 +334,22 @@ impl Stack {
     }
 
     /// Moves the clock by `span`, stopping at every moment at which something is due, and settles there. With
-    /// `sweeps` the sweeper runs every so often, as its schedule would.
+    /// `sweeps` the sweeper runs every so often, as its schedule would. A sweep that fails is an error.
     pub async fn advance(&self, span: Seconds, sweeps: Option<Seconds>) -> Result<(), Error> {
+        self.advance_with(span, sweeps, |swept| swept).await
+    }
+
+    /// The same where something is down: a sweep that fails is tried again by its schedule.
+    pub async fn advance_through(&self, span: Seconds, sweeps: Option<Seconds>) -> Result<(), Error> {
+        self.advance_with(span, sweeps, |_| Ok(())).await
+    }
+
+    async fn advance_with(
+        &self,
+        span: Seconds,
+        sweeps: Option<Seconds>,
+        after: impl Fn(Result<(), Error>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let end = self.clock.now() + span;
         let mut next_sweep = sweeps.map(|every| self.clock.now() + every);
         self.settle().await?;
@@ -350,7 +364,7 @@ impl Stack {
             if let (Some(at), Some(every)) = (next_sweep, sweeps)
                 && self.clock.now() >= at
             {
-                self.sweep().await?;
+                after(self.sweep().await)?;
                 next_sweep = Some(self.clock.now() + every);
             }
             self.settle().await?;

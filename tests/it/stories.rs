@@ -7,7 +7,7 @@ use bytes::Bytes;
 use local::aws::{IoCounts, IoLabel};
 use local::shop::NewOrder;
 use local::stack::{Options, Stack, local_secrets};
-use local::stripe::Event;
+use local::stripe::{Event, WebhookRule};
 use serde_json::Value;
 use shared::domain::ids::Function;
 use shared::domain::money::Currency;
@@ -76,23 +76,48 @@ pub(crate) async fn notice(stack: &Stack, secret: String, id: &str, body: &str) 
     stack.http.send(request, Duration::from_secs(10)).await.unwrap().status().as_u16()
 }
 
-/// Sends an event that Stripe has sent before once more.
-pub(crate) async fn repeat_stripe(stack: &Stack, event: &Event) -> u16 {
-    let mut event = serde_json::to_value(event).unwrap();
-    event["object"] = "event".into();
-    send_stripe(stack, &event).await
+/// The charge that took an order's money.
+pub(crate) fn charge(stack: &Stack, id: &str) -> String {
+    let key = stack.key(id).unwrap();
+    stack.sim.ledger().captured_for(key.as_str()).next().unwrap().id.clone()
+}
+
+/// No event of Stripe's is delivered from now on. They exist all the same.
+pub(crate) fn lose_events(stack: &Stack) {
+    stack.sim.add_webhook_rule(WebhookRule { lose: true, ..WebhookRule::on("*") });
+}
+
+/// An event's body as Stripe sends it.
+pub(crate) fn body_of(event: &Event) -> Value {
+    let mut body = serde_json::to_value(event).unwrap();
+    body["object"] = "event".into();
+    body
+}
+
+/// The signature of a body at this moment.
+pub(crate) fn signature(stack: &Stack, body: &str) -> String {
+    let secret = WebhookSecret::stripe(&SecretString::from(local_secrets::stripe_webhook())).unwrap();
+    stripe_scheme::sign(&secret, body.as_bytes(), stack.clock.now())
+}
+
+/// Posts to Stripe's address with this signature; the answer's status.
+pub(crate) async fn post(stack: &Stack, body: &str, signature: &str) -> u16 {
+    let request = http::Request::post(format!("{}/webhooks/stripe", stack.bases.webhooks))
+        .header("stripe-signature", signature)
+        .body(Bytes::from(body.to_owned()))
+        .unwrap();
+    stack.http.send(request, Duration::from_secs(10)).await.unwrap().status().as_u16()
 }
 
 /// Sends an event as Stripe would, signed; the answer's status.
 pub(crate) async fn send_stripe(stack: &Stack, event: &Value) -> u16 {
     let body = event.to_string();
-    let secret = WebhookSecret::stripe(&SecretString::from(local_secrets::stripe_webhook())).unwrap();
-    let signature = stripe_scheme::sign(&secret, body.as_bytes(), stack.clock.now());
-    let request = http::Request::post(format!("{}/webhooks/stripe", stack.bases.webhooks))
-        .header("stripe-signature", signature)
-        .body(Bytes::from(body))
-        .unwrap();
-    stack.http.send(request, Duration::from_secs(10)).await.unwrap().status().as_u16()
+    post(stack, &body, &signature(stack, &body)).await
+}
+
+/// Sends an event that Stripe has sent before once more.
+pub(crate) async fn repeat_stripe(stack: &Stack, event: &Event) -> u16 {
+    send_stripe(stack, &body_of(event)).await
 }
 
 /// The calls made so far; take two and subtract.

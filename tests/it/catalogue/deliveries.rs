@@ -173,7 +173,7 @@ async fn an_event_of_an_api_version_to_come_is_a_hint_like_any_other() {
         "id": object["id"], "object": object["object"], "metadata": object["metadata"],
         "amount": { "value": "999.99", "unit": "EUR" }, "status": "paid_somehow", "charges": 7,
     });
-    assert_eq!(post_signed(&stack, &body).await, 200);
+    assert_eq!(send_stripe(&stack, &body).await, 200);
     stack.settle().await.unwrap();
     ends(&stack, &id, S::Paid, 1_250, 0, "another API version");
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use local::shop::Notice;
 use local::stack::{Options, Stack, local_secrets};
-use local::stripe::{Event, Fault, FaultMode, WebhookRule};
+use local::stripe::{Event, Fault, FaultMode};
 use serde_json::Value;
 use shared::domain::ids::Function;
 use shared::domain::time::Seconds;
 use shared::domain::view::PaymentStatus;
-use shared::inbound::{WebhookSecret, stripe as scheme};
 use shared::queue::Queue;
-use shared::secrets::{SecretString, Secrets};
+use shared::secrets::Secrets;
 
 use crate::metrics::{Counted, watch};
+pub(super) use crate::stories::{body_of, charge, lose_events, post, send_stripe, signature};
 
 /// A stack whose queues cost nothing when the clock jumps.
 pub(super) async fn start() -> Stack {
@@ -54,12 +54,6 @@ pub(super) fn statuses(stack: &Stack, id: &str) -> Vec<PaymentStatus> {
     written.into_iter().filter(|w| w.applied).map(|w| w.view.status).collect()
 }
 
-/// The charge that took an order's money.
-pub(super) fn charge(stack: &Stack, id: &str) -> String {
-    let key = stack.key(id).unwrap();
-    stack.sim.ledger().captured_for(key.as_str()).next().unwrap().id.clone()
-}
-
 /// Notices of a kind that people got.
 pub(super) fn notices(stack: &Stack, kind: &str) -> Vec<Notice> {
     stack.shop.record().notices.into_iter().filter(|n| n.kind == kind).collect()
@@ -71,43 +65,10 @@ pub(super) fn cases(stack: &Stack) -> Vec<String> {
     opened.iter().map(|n| n.data["case"]["kind"].as_str().unwrap().to_owned()).collect()
 }
 
-/// No event of Stripe's is delivered from now on. They exist all the same.
-pub(super) fn lose_events(stack: &Stack) {
-    stack.sim.add_webhook_rule(WebhookRule { lose: true, ..WebhookRule::on("*") });
-}
-
 /// The newest event of this type.
 pub(super) fn event(stack: &Stack, kind: &str) -> Event {
     let events = stack.sim.ledger().events;
     events.into_iter().rev().find(|e| e.kind == kind).unwrap_or_else(|| panic!("Stripe made no {kind}"))
-}
-
-/// An event's body as Stripe sends it.
-pub(super) fn body_of(event: &Event) -> Value {
-    let mut body = serde_json::to_value(event).unwrap();
-    body["object"] = "event".into();
-    body
-}
-
-/// The signature of a body at this moment.
-pub(super) fn signature(stack: &Stack, body: &str) -> String {
-    let secret = WebhookSecret::stripe(&SecretString::from(local_secrets::stripe_webhook())).unwrap();
-    scheme::sign(&secret, body.as_bytes(), stack.clock.now())
-}
-
-/// Posts to Stripe's address with this signature; the answer's status.
-pub(super) async fn post(stack: &Stack, body: &str, signature: &str) -> u16 {
-    let request = http::Request::post(format!("{}/webhooks/stripe", stack.bases.webhooks))
-        .header("stripe-signature", signature)
-        .body(Bytes::from(body.to_owned()))
-        .unwrap();
-    stack.http.send(request, Duration::from_secs(10)).await.unwrap().status().as_u16()
-}
-
-/// The same, well signed.
-pub(super) async fn post_signed(stack: &Stack, body: &Value) -> u16 {
-    let body = body.to_string();
-    post(stack, &body, &signature(stack, &body)).await
 }
 
 /// A call to Stripe by somebody else who has the account's key.

@@ -62,7 +62,7 @@ async fn one_poison_record_among_good_ones_is_parked_or_given_up_and_holds_up_no
         sqs.send_message().queue_url(url).message_body(poison).send().await.unwrap();
     }
     assert_eq!(
-        post_signed(&stack, &serde_json::json!({ "id": "evt_1NoType", "object": "event" })).await,
+        send_stripe(&stack, &serde_json::json!({ "id": "evt_1NoType", "object": "event" })).await,
         200
     );
     let mut good = Vec::new();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use local::shop::NewOrder;
 use local::stack::buyer::Paid;
 use local::stack::{Options, Stack};
-use local::stripe::{Fault, FaultMode, Ledger, WebhookRule};
+use local::stripe::{Fault, FaultMode, Ledger};
 use shared::domain::ids::Function;
 use shared::domain::order::CaptureMode;
 use shared::domain::time::{Seconds, UnixTime};
@@ -17,6 +17,7 @@ use shared::queue::Queue;
 use sweeper::SweepReport;
 
 use crate::stories::{GOOD, euros};
+pub(super) use crate::stories::{charge, lose_events};
 
 /// As the template's schedule has it.
 pub(super) const SWEEP_EVERY: Seconds = Seconds::minutes(5);
@@ -37,25 +38,7 @@ pub(super) async fn with(change: impl FnOnce(&mut Options)) -> Stack {
 
 /// Lets `span` pass; the sweeper runs `every` so often, or not at all. A sweep that fails is tried again by its schedule.
 pub(super) async fn pass(stack: &Stack, span: Seconds, every: Option<Seconds>) {
-    let end = stack.clock.now() + span;
-    let mut sweep_at = every.map(|every| stack.clock.now() + every);
-    stack.settle().await.unwrap();
-    while stack.clock.now() < end {
-        let now = stack.clock.now();
-        let mut to = end;
-        for moment in [stack.next_due(), sweep_at].into_iter().flatten() {
-            to = to.min(moment.max(now + Seconds(1)));
-        }
-        stack.jump(to - now).await.unwrap();
-        stack.sim.tick();
-        if let (Some(at), Some(every)) = (sweep_at, every)
-            && stack.clock.now() >= at
-        {
-            let _ = stack.sweep().await;
-            sweep_at = Some(stack.clock.now() + every);
-        }
-        stack.settle().await.unwrap();
-    }
+    stack.advance_through(span, every).await.unwrap();
 }
 
 /// `aws lambda invoke ... sweeper`: one run, and what it did.
@@ -113,11 +96,6 @@ pub(super) fn stripe_is_down(stack: &Stack, mode: FaultMode) {
     stack.sim.add_fault(Fault { method: None, path: "/v1/".into(), skip: 0, times: u32::MAX, mode });
 }
 
-/// Nothing that Stripe has to tell arrives, until `calm`.
-pub(super) fn webhooks_are_lost(stack: &Stack) {
-    stack.sim.add_webhook_rule(WebhookRule { lose: true, ..WebhookRule::on("*") });
-}
-
 /// Authorised first, captured when the goods leave.
 pub(super) fn on_fulfilment(amount: i64, customer: &str) -> NewOrder {
     NewOrder { capture: CaptureMode::OnFulfilment, ..euros(amount, Some(customer)) }
@@ -147,12 +125,6 @@ pub(super) async fn paid(stack: &Stack, order: NewOrder) -> String {
 pub(super) async fn with_card(stack: &Stack, customer: &str, ends: &mut Ends) {
     let id = paid(stack, euros(1_000, Some(customer))).await;
     ends.must(&id, S::Paid, 1_000, 0);
-}
-
-/// The charge that took an order's money.
-pub(super) fn charge(stack: &Stack, id: &str) -> String {
-    let key = stack.key(id).unwrap();
-    stack.sim.ledger().captured_for(key.as_str()).next().unwrap().id.clone()
 }
 
 /// The status that the shop shows.

@@ -84,7 +84,7 @@ fn falls(stack: &Stack) {
         stack.sim.add_fault(lost);
     }
     stripe_is_down(stack, FaultMode::ErrorBefore);
-    webhooks_are_lost(stack);
+    lose_events(stack);
 }
 
 #[tokio::test(start_paused = true)]
