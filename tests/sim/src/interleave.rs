@@ -21,6 +21,7 @@ use shared::domain::time::Seconds;
 use shared::outbound::http::{HttpResponse, SendError};
 use tokio::sync::oneshot;
 
+use crate::aside::on_own_clock;
 use crate::check::violations;
 use crate::world::{World, options};
 
@@ -296,11 +297,6 @@ const UNBOUNDED_MAX: u128 = 20_000;
 const PROBES: u64 = 4;
 /// Preemptions otherwise.
 const BOUND: u32 = 3;
-
-fn on_own_clock<T>(work: impl Future<Output = T>) -> Option<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    runtime.ok().map(|r| r.block_on(work))
-}
 
 /// Runs one schedule, given as the list of its choices (`3:0,7:1`: at the third moment the first option, ..).
 pub fn replay(meeting: &Meeting, random: Option<u64>, choices: &[usize]) -> (Vec<String>, Vec<usize>) {

@@ -4,6 +4,7 @@
 //! Invariant: a run is a function of its scenario and its cut. The same two give the same calls, so that what is found can
 //! be seen again by its name alone. What is right is judged by the simulator's ledger and the shop's own record.
 
+pub mod aside;
 pub mod check;
 pub mod cut;
 pub mod interleave;

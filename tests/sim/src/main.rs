@@ -209,7 +209,7 @@ fn replay(name: &str, cut: Option<Cut>, calls: bool) -> ExitCode {
         outcome.strikes,
         outcome.settled_after
     ));
-    for line in &outcome.timelines {
+    for line in &outcome.recorded.timelines() {
         say(line);
     }
     for violation in &outcome.violations {

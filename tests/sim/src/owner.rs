@@ -18,6 +18,7 @@ use shared::outbound::http::{HttpResponse, SendError};
 use shared::queue::Queue;
 use tokio::sync::{Notify, oneshot};
 
+use crate::aside::on_own_clock;
 use crate::interleave::pairs::{take, tell};
 use crate::world::{World, euros, options};
 
@@ -72,11 +73,7 @@ impl Faults for Hold {
 
 /// Tells it, on a clock of its own; what did not hold.
 pub fn stopped_worker() -> Vec<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(told()),
-        Err(error) => vec![format!("no runtime: {error}")],
-    }
+    on_own_clock(told()).unwrap_or_else(|error| vec![format!("no runtime: {error}")])
 }
 
 async fn told() -> Vec<String> {

@@ -3,13 +3,11 @@
 //! Invariant: no line is printed that was not counted in this very run.
 
 use std::fmt::Write as _;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use shared::planted::Bug;
 
+use crate::aside::all_side_by_side;
 use crate::interleave::{Effort, Explored, Meeting, explore, pairs};
 use crate::recorded::names;
 use crate::scenario;
@@ -40,23 +38,7 @@ pub struct Depth {
 
 /// Every meeting, side by side, in their order.
 pub fn explore_all(meetings: &[Meeting], effort: Effort, threads: usize) -> Vec<Explored> {
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, Explored)>> = Mutex::default();
-    std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let i = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(meeting) = meetings.get(i) else { return };
-                    let explored = explore(meeting, effort);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((i, explored));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(i, _)| *i);
-    done.into_iter().map(|(_, explored)| explored).collect()
+    all_side_by_side(meetings, threads, |meeting| explore(meeting, effort))
 }
 
 /// Runs it all. The text, and whether nothing bad was found and every planted bug killed.

@@ -4,17 +4,18 @@
 //! Invariant: which runs are made is a function of the seed and the share; a run is told again by `scenario` and `cut`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use local::aws::IoLabel;
 use shared::domain::ids::Function;
 use shared::domain::time::Seconds;
 
+use crate::aside::{all_side_by_side, on_own_clock, side_by_side};
 use crate::check::violations;
 use crate::cut::{Cut, Length, Mode, Seen};
-use crate::recorded::{reached, timelines};
+use crate::recorded::Recorded;
 use crate::scenario::Scenario;
 use crate::world::World;
 
@@ -42,10 +43,8 @@ pub struct Outcome {
     pub settled_after: i64,
     /// The most calls within one simulated hour while a fault lasted.
     pub busiest_hour: usize,
-    /// What was recorded of each order, line by line.
-    pub timelines: Vec<String>,
-    /// Rare states that the run came through, by name.
-    pub reached: BTreeSet<String>,
+    /// What was recorded of its orders.
+    pub recorded: Recorded,
 }
 
 /// Rounds after the story in which everything must come to hold; the first are short.
@@ -68,11 +67,10 @@ const CALLS_PER_HOUR_MAX: usize = 1500;
 impl Run {
     /// Tells the story on a paused clock of its own. Blocks the thread.
     pub fn tell(&self) -> Outcome {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-        match runtime {
-            Ok(runtime) => runtime.block_on(self.tell_here()),
-            Err(error) => Outcome { violations: vec![format!("no runtime: {error}")], ..Outcome::default() },
-        }
+        on_own_clock(self.tell_here()).unwrap_or_else(|error| Outcome {
+            violations: vec![format!("no runtime: {error}")],
+            ..Outcome::default()
+        })
     }
 
     async fn tell_here(&self) -> Outcome {
@@ -106,8 +104,7 @@ impl Run {
             strikes: world.cutter.strikes(),
             settled_after,
             busiest_hour,
-            timelines: timelines(&world).await,
-            reached: reached(&world).await,
+            recorded: Recorded::of(&world).await,
         }
     }
 
@@ -241,8 +238,10 @@ pub fn sweep(scenarios: &[Scenario], plan: Plan, threads: usize) -> Swept {
     }
     // A wide sweep is tens of thousands of runs: what is not needed of one is gone before the next.
     let swept = Mutex::new(swept);
-    tell_each(&todo, threads, |_, run, outcome| {
+    side_by_side(&todo, threads, |_, run| {
+        let outcome = run.tell();
         swept.lock().unwrap_or_else(PoisonError::into_inner).note(run, outcome);
+        ControlFlow::<()>::Continue(())
     });
     let mut swept = swept.into_inner().unwrap_or_else(PoisonError::into_inner);
     swept.bad.sort();
@@ -251,8 +250,8 @@ pub fn sweep(scenarios: &[Scenario], plan: Plan, threads: usize) -> Swept {
 
 impl Swept {
     fn count_reached(&mut self, outcome: &Outcome) {
-        for name in &outcome.reached {
-            *self.reached.entry(name.clone()).or_default() += 1;
+        for name in outcome.recorded.reached() {
+            *self.reached.entry(name).or_default() += 1;
         }
     }
 
@@ -278,28 +277,7 @@ impl Swept {
     }
 }
 
-/// Tells every run, side by side, and gives each outcome away.
-pub fn tell_each(runs: &[Run], threads: usize, take: impl Fn(usize, &Run, Outcome) + Sync) {
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let i = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(run) = runs.get(i) else { return };
-                    take(i, run, run.tell());
-                }
-            });
-        }
-    });
-}
-
 /// Tells every run, side by side; the outcomes in the order of the runs.
 pub fn tell_all(runs: &[Run], threads: usize) -> Vec<(Run, Outcome)> {
-    let done: Mutex<BTreeMap<usize, Outcome>> = Mutex::default();
-    tell_each(runs, threads, |i, _, outcome| {
-        done.lock().unwrap_or_else(PoisonError::into_inner).insert(i, outcome);
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    runs.iter().enumerate().map(|(i, run)| (*run, done.remove(&i).unwrap_or_default())).collect()
+    all_side_by_side(runs, threads, |run| (*run, run.tell()))
 }

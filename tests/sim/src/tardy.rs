@@ -13,6 +13,7 @@ use shared::domain::time::Seconds;
 use shared::domain::view::PaymentStatus as S;
 use shared::outbound::http::{HttpResponse, SendError};
 
+use crate::aside::on_own_clock;
 use crate::check::violations;
 use crate::scenario::people::ask_refund;
 use crate::world::{World, euros, options};
@@ -81,11 +82,7 @@ impl Faults for Tardy {
 
 /// Tells it, on a clock of its own; what did not hold.
 pub fn tardy_refund() -> Vec<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(told()),
-        Err(error) => vec![format!("no runtime: {error}")],
-    }
+    on_own_clock(told()).unwrap_or_else(|error| vec![format!("no runtime: {error}")])
 }
 
 async fn told() -> Vec<String> {

@@ -3,14 +3,14 @@
 //! Invariant: a bug counts as killed only by a violation: a run that ends wrongly. Where its killer was last time is only a
 //! hint, so that it is found quickly; without the hint everything is searched.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use shared::planted::{Bug, plant};
 
+use crate::aside::side_by_side;
 use crate::cut::{Cut, Length};
-use crate::interleave::{Effort, explore, pairs};
+use crate::interleave::{Effort, Meeting, explore, pairs};
 use crate::owner::stopped_worker;
 use crate::scenario;
 use crate::sweep::{Outcome, Run, cuts, tell_all};
@@ -22,7 +22,7 @@ pub struct Bitten {
     /// The bug.
     pub bug: Bug,
     /// The run that noticed it, and what it said; none: it lives.
-    pub by: Option<(String, String)>,
+    pub by: Option<Killer>,
     /// Runs until then.
     pub runs: usize,
 }
@@ -63,58 +63,65 @@ pub type Told = fn() -> Vec<String>;
 /// Stories with more than one fault, told beside the sweep.
 pub const APART: &[(&str, Told)] = &[("stopped-worker", stopped_worker), ("tardy-refund", tardy_refund)];
 
-/// Tells a run with one bug planted.
-fn with_bug(bug: Bug, run: &Run) -> Outcome {
+/// Does something with one bug planted.
+fn with_bug<T>(bug: Bug, work: impl FnOnce() -> T) -> T {
     plant(Some(bug));
-    let outcome = run.tell();
+    let done = work();
     plant(None);
-    outcome
+    done
 }
 
-fn hinted(bug: Bug) -> Option<(String, String)> {
+/// What noticed a bug, and what it said.
+pub type Killer = (String, String);
+
+fn apart(bug: Bug, (name, tell): &(&str, Told)) -> Option<Killer> {
+    with_bug(bug, tell).into_iter().next().map(|violation| ((*name).to_owned(), violation))
+}
+
+fn told(bug: Bug, run: &Run) -> Option<Killer> {
+    let first = with_bug(bug, || run.tell()).violations.into_iter().next();
+    first.map(|violation| (run.command(), violation))
+}
+
+fn met(bug: Bug, meeting: &Meeting, effort: Effort) -> (usize, Option<Killer>) {
+    let met = with_bug(bug, || explore(meeting, effort));
+    let first = met.bad.into_iter().next().map(|(schedule, violations)| (schedule, violations.join("; ")));
+    (met.run + met.random, first)
+}
+
+fn hinted(bug: Bug) -> Option<Killer> {
     let (_, hint) = HINTS.iter().find(|(b, _)| *b == bug)?;
     let mut words = hint.split(' ');
     let (name, rest) = (words.next()?, words.next());
-    if let Some((name, tell)) = APART.iter().find(|(n, _)| *n == name) {
-        plant(Some(bug));
-        let first = tell().into_iter().next();
-        plant(None);
-        return first.map(|violation| ((*name).to_owned(), violation));
+    if let Some(story) = APART.iter().find(|(n, _)| *n == name) {
+        return apart(bug, story);
     }
     if let Some(meeting) = pairs::named(name) {
         let seed = rest.and_then(|s| s.parse().ok()).unwrap_or(1);
-        plant(Some(bug));
-        let met = explore(&meeting, Effort { most: 1, random: 1, seed });
-        plant(None);
-        return met.bad.into_iter().next().map(|(s, v)| (s, v.join("; ")));
+        return met(bug, &meeting, Effort { most: 1, random: 1, seed }).1;
     }
     let cut: Option<Cut> = rest.and_then(|c| c.parse().ok());
-    let run = Run { scenario: scenario::named(name)?, cut };
-    let outcome = with_bug(bug, &run);
-    let first = outcome.violations.into_iter().next()?;
-    Some((run.command(), first))
+    told(bug, &Run { scenario: scenario::named(name)?, cut })
+}
+
+fn broken(killer: Option<Killer>) -> ControlFlow<Killer> {
+    killer.map_or(ControlFlow::Continue(()), ControlFlow::Break)
 }
 
 /// Runs until one is bad, on all threads.
-fn first_bad(bug: Bug, runs: &[Run], threads: usize, told: &AtomicUsize) -> Option<(String, String)> {
-    let (next, over) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let found: Mutex<Option<(String, String)>> = Mutex::default();
-    std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                    told.fetch_add(1, Ordering::Relaxed);
-                    if let Some(violation) = with_bug(bug, run).violations.into_iter().next() {
-                        over.store(true, Ordering::Relaxed);
-                        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                        found.get_or_insert((run.command(), violation));
-                    }
-                }
-            });
-        }
-    });
-    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+fn first_bad(bug: Bug, runs: &[Run], threads: usize, tried: &AtomicUsize) -> Option<Killer> {
+    side_by_side(runs, threads, |_, run| {
+        tried.fetch_add(1, Ordering::Relaxed);
+        broken(told(bug, run))
+    })
+}
+
+fn meetings(bug: Bug, threads: usize, each: usize, tried: &AtomicUsize) -> Option<Killer> {
+    side_by_side(&pairs::all(), threads, |_, meeting| {
+        let (runs, killer) = met(bug, meeting, Effort { most: each, random: each, seed: 1 });
+        tried.fetch_add(runs, Ordering::Relaxed);
+        broken(killer)
+    })
 }
 
 /// Looks for a run that notices the bug, among at most `most` of each length of fault; 0: only where it was killed before.
@@ -123,19 +130,12 @@ pub fn bite(bug: Bug, clean: &[(Run, Outcome)], threads: usize, most: usize) -> 
     if hinted.is_some() || most == 0 {
         return Bitten { bug, by: hinted, runs: 1 };
     }
-    let told = AtomicUsize::new(0);
+    let tried = AtomicUsize::new(0);
     let plain: Vec<Run> = clean.iter().map(|(run, _)| *run).collect();
-    let mut by = first_bad(bug, &plain, threads, &told);
-    for (name, tell) in APART {
-        if by.is_none() {
-            plant(Some(bug));
-            let first = tell().into_iter().next();
-            plant(None);
-            by = first.map(|violation| ((*name).to_owned(), violation));
-        }
-    }
+    let mut by = first_bad(bug, &plain, threads, &tried);
+    by = by.or_else(|| APART.iter().find_map(|story| apart(bug, story)));
     if by.is_none() {
-        by = meetings(bug, threads, 12, &told);
+        by = meetings(bug, threads, 12, &tried);
     }
     for length in [Length::Delivery, Length::UntilDead, Length::Once, Length::Outage] {
         if by.is_some() {
@@ -148,12 +148,12 @@ pub fn bite(bug: Bug, clean: &[(Run, Outcome)], threads: usize, most: usize) -> 
         }
         scatter(&mut runs);
         runs.truncate(most);
-        by = first_bad(bug, &runs, threads, &told);
+        by = first_bad(bug, &runs, threads, &tried);
     }
     if by.is_none() {
-        by = meetings(bug, threads, most.min(400), &told);
+        by = meetings(bug, threads, most.min(400), &tried);
     }
-    Bitten { bug, by, runs: told.into_inner() }
+    Bitten { bug, by, runs: tried.into_inner() }
 }
 
 /// A fixed disorder: a bug is met sooner when neighbouring calls are not tried one after the other.
@@ -169,31 +169,6 @@ fn scatter(runs: &mut [Run]) {
     }
 }
 
-fn meetings(bug: Bug, threads: usize, each: usize, told: &AtomicUsize) -> Option<(String, String)> {
-    let all = pairs::all();
-    let (next, over) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let found: Mutex<Option<(String, String)>> = Mutex::default();
-    std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    let Some(meeting) = all.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                    plant(Some(bug));
-                    let met = explore(meeting, Effort { most: each, random: each, seed: 1 });
-                    plant(None);
-                    told.fetch_add(met.run + met.random, Ordering::Relaxed);
-                    if let Some((schedule, violations)) = met.bad.into_iter().next() {
-                        over.store(true, Ordering::Relaxed);
-                        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                        found.get_or_insert((schedule, violations.join("; ")));
-                    }
-                }
-            });
-        }
-    });
-    found.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The clean runs from which the cuts are made.
 pub fn clean_runs(threads: usize) -> Vec<(Run, Outcome)> {
     let runs: Vec<Run> = scenario::all().into_iter().map(|scenario| Run { scenario, cut: None }).collect();
@@ -202,7 +177,8 @@ pub fn clean_runs(threads: usize) -> Vec<(Run, Outcome)> {
 
 /// Tries these bugs.
 pub fn all(bugs: &[Bug], threads: usize, most: usize, mut done: impl FnMut(&Bitten)) -> Vec<Bitten> {
-    let clean = clean_runs(threads);
+    // Where hints are all that is asked for, nothing is cut.
+    let clean = if most == 0 { Vec::new() } else { clean_runs(threads) };
     let mut out = Vec::new();
     for bug in bugs {
         let bitten = bite(*bug, &clean, threads, most);
