@@ -167,10 +167,10 @@ fn order_key(config: &Config, text: &str) -> Result<OrderKey, Failure> {
     let Some((shop, id)) = text.split_once('/') else {
         return Err(format!("{text:?} is no order: write SHOP/ORDERID, or the full key in quotes").into());
     };
-    if config.checkout(shop).is_none() {
-        return Err(format!("no [sources.{shop}] of kind \"checkout\" in tandem.toml").into());
-    }
-    Ok(OrderKey::new(&config.stack, "checkout", shop, id)?)
+    let Some(source) = config.shop(shop) else {
+        return Err(format!("tandem.toml names no order system [sources.{shop}]").into());
+    };
+    Ok(config.order_key(source, id)?)
 }
 
 /// Tables and queues have names, or the operator is told how to give them.
@@ -348,7 +348,7 @@ mod tests {
         ];
         assert_eq!(names, told.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
         let config = Config::parse(TANDEM_TOML, &|name| names.get(name).cloned()).unwrap();
-        assert_eq!(config.checkout("shop").unwrap().base_url, "https://api.shop.example");
+        assert_eq!(config.shop("shop").unwrap().base_url, "https://api.shop.example");
         // Every parameter of the template that the functions are told is one that the command reads.
         let template = include_str!("../../template.yaml");
         for line in template.lines().filter(|l| l.starts_with("        TANDEM_") && l.contains("!If [Has")) {

@@ -17,16 +17,25 @@ use shared::domain::time::{Seconds, UnixTime};
 use shared::domain::view::{PaymentStatus, PaymentView, WriteBack};
 use shared::outbound::http::{HttpRequest, HttpResponse};
 
-mod api;
+use self::face::Face;
+
+mod answer;
+mod checkout;
+mod face;
 mod notices;
 mod pages;
 mod signature;
 
+pub use face::{Change, Native, Speaks};
 pub use notices::Notice;
 
 /// How the shop is set up.
 #[derive(Clone)]
 pub struct ShopConfig {
+    /// Its name in Tandem's configuration.
+    pub name: String,
+    /// What it speaks.
+    pub speaks: Speaks,
     /// Its own public base, without a trailing slash: buyers return here.
     pub public_url: String,
     /// What callers of its API must show.
@@ -135,7 +144,16 @@ pub struct OrderRecord {
     pub payment_version: u64,
     /// Every write-back, in the order of arrival.
     pub write_backs: Vec<WriteBackSeen>,
-    before: Option<Box<Order>>,
+    /// What only its kind of shop keeps.
+    pub native: Native,
+    before: Option<Box<(Order, Native)>>,
+}
+
+impl OrderRecord {
+    /// Keeps what it shows now, for reads that lag behind.
+    fn remember(&mut self) {
+        self.before = Some(Box::new((self.order.clone(), self.native.clone())));
+    }
 }
 
 /// The shop's own record.
@@ -191,6 +209,7 @@ struct State {
 }
 
 struct Inner {
+    face: &'static dyn Face,
     clock: Clock,
     config: ShopConfig,
     state: Mutex<State>,
@@ -204,7 +223,23 @@ pub struct Shop(Arc<Inner>);
 impl Shop {
     /// An empty shop.
     pub fn new(clock: Clock, config: ShopConfig) -> Self {
-        Self(Arc::new(Inner { clock, config, state: Mutex::default(), timeline: RwLock::new(None) }))
+        let face = config.speaks.face();
+        Self(Arc::new(Inner { face, clock, config, state: Mutex::default(), timeline: RwLock::new(None) }))
+    }
+
+    /// Its name in Tandem's configuration.
+    pub fn name(&self) -> &str {
+        &self.0.config.name
+    }
+
+    /// Its own public base, without a trailing slash.
+    pub fn base(&self) -> &str {
+        &self.0.config.public_url
+    }
+
+    /// What it speaks.
+    pub fn speaks(&self) -> Speaks {
+        self.0.config.speaks
     }
 
     /// Its pages show timelines from here.
@@ -235,12 +270,15 @@ impl Shop {
     /// Answers one request: the API, the notices and the pages.
     pub async fn handle(&self, request: HttpRequest) -> HttpResponse {
         let path = request.uri().path().to_owned();
-        if path == "/orders" || path.starts_with("/orders/") {
+        if self.0.face.is_api(&path) {
             let slow = self.lock().knobs.slow;
             if let Some(time) = slow {
                 tokio::time::sleep(time).await;
             }
-            return self.api(&request);
+            if self.lock().knobs.down {
+                return answer::error(503, "the shop is down for maintenance");
+            }
+            return self.0.face.api(self, &request);
         }
         if path == "/notices" {
             return self.catch_notice(&request);
@@ -266,7 +304,7 @@ impl Shop {
         }
         let now = self.now();
         let mut state = self.lock();
-        let id = (1001 + state.record.orders.len()).to_string();
+        let id = self.0.face.order_id(1001 + state.record.orders.len(), now);
         let order = Order {
             number: format!("#{id}"),
             status: OrderStatus::Open,
@@ -285,6 +323,7 @@ impl Shop {
             updated_at: now,
             version: 1,
             payment: None,
+            paid: None,
             id: id.clone(),
         };
         let kept = OrderRecord {
@@ -292,10 +331,11 @@ impl Shop {
             payment: None,
             payment_version: 0,
             write_backs: Vec::new(),
+            native: self.0.face.native(&order),
             before: None,
         };
         state.record.orders.insert(id, kept);
-        notices::announce(&mut state, "order.created", &order, now);
+        notices::announce(&mut state, self.0.face, Change::Created, &order, now);
         Ok(order)
     }
 
@@ -373,8 +413,9 @@ impl Shop {
         if edit(&mut order)? {
             order.version += 1;
             order.updated_at = now;
-            kept.before = Some(Box::new(std::mem::replace(&mut kept.order, order.clone())));
-            notices::announce(&mut state, "order.updated", &order, now);
+            kept.remember();
+            kept.order = order.clone();
+            notices::announce(&mut state, self.0.face, Change::Updated, &order, now);
         }
         Ok(order)
     }
@@ -404,7 +445,7 @@ impl Shop {
         let applied = body.payment_version > kept.payment_version;
         let (version, view) = (body.payment_version, body.payment.clone());
         if applied {
-            kept.before = Some(Box::new(kept.order.clone()));
+            kept.remember();
             kept.payment_version = version;
             kept.order.payment = Some(PaymentEcho { version, status: view.status.name().to_owned() });
             kept.order.refunds = refunds_told(&view);
@@ -415,9 +456,23 @@ impl Shop {
         kept.write_backs.push(WriteBackSeen { at: now, version, applied, view });
         let order = kept.order.clone();
         if applied && announce {
-            notices::announce(&mut state, "order.updated", &order, now);
+            notices::announce(&mut state, self.0.face, Change::Updated, &order, now);
         }
         Ok(order)
+    }
+
+    /// The order with what only this kind keeps, or for a stale read both as they were before the last change.
+    fn shown(&self, id: &str) -> Result<(Order, Native), ShopError> {
+        let mut state = self.lock();
+        let kept = state.record.orders.get(id).ok_or_else(|| ShopError::NoOrder(id.to_owned()))?;
+        let (now, before) = ((kept.order.clone(), kept.native.clone()), kept.before.as_deref().cloned());
+        match before {
+            Some(before) if state.knobs.stale_reads > 0 => {
+                state.knobs.stale_reads -= 1;
+                Ok(before)
+            }
+            _ => Ok(now),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -12,6 +12,7 @@ pub mod seam;
 mod tests;
 mod wiring;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ use self::seam::{Counting, InProcess, Tally};
 use self::wiring::{Listeners, configure, shop_of};
 use crate::aws::{EmbeddedAws, Foreign};
 use crate::pump::{ClockMode, Handler, Mapping, Pump, PumpStats, invocation, jump_clock};
-use crate::shop::{Shop, TimelineLine};
+use crate::shop::{Shop, Speaks, TimelineLine};
 use crate::stripe::{SimOptions, StripeSim};
 
 /// Any error of the local stack: it ends the command.
@@ -67,8 +68,10 @@ pub struct Options {
     pub replace: Vec<(String, String)>,
     /// Follow the wall clock instead of starting at `start`.
     pub real_time: bool,
-    /// A second shop, `outlet`, that sells to the same buyers through the same Stripe account and numbers its orders alike.
-    pub outlet: bool,
+    /// What the shop called `shop` speaks.
+    pub speaks: Speaks,
+    /// Shops beside it, by name, that sell to the same buyers through the same Stripe account and number their orders alike.
+    pub beside: Vec<(&'static str, Speaks)>,
     /// Queues that cost nothing when the clock jumps, instead of the emulator's.
     pub light_queues: bool,
     /// A bug on purpose, to see that the checks notice.
@@ -95,7 +98,8 @@ impl Options {
             seed: 7,
             replace: Vec::new(),
             real_time: false,
-            outlet: false,
+            speaks: Speaks::Checkout,
+            beside: Vec::new(),
             light_queues: false,
             sabotage: None,
             foreign: Foreign::default(),
@@ -115,10 +119,20 @@ pub struct Bases {
     pub stripe: String,
     /// The demo shop.
     pub shop: String,
-    /// The second shop, if there is one.
-    pub outlet: String,
+    /// The shops beside it, by name.
+    pub beside: BTreeMap<String, String>,
     /// Tandem's own HTTP API.
     pub webhooks: String,
+}
+
+impl Bases {
+    /// A shop's, by its name; empty for a name that none has.
+    pub fn of(&self, shop: &str) -> &str {
+        match shop {
+            "shop" => &self.shop,
+            _ => self.beside.get(shop).map_or("", String::as_str),
+        }
+    }
 }
 
 /// The running stack.
@@ -131,8 +145,8 @@ pub struct Stack {
     pub sim: StripeSim,
     /// The order system.
     pub shop: Shop,
-    /// The second one, if asked for.
-    pub outlet: Option<Shop>,
+    /// The shops beside it.
+    pub beside: Vec<Shop>,
     /// Tandem's configuration.
     pub config: Arc<Config>,
     /// Lambda's part.
@@ -156,7 +170,7 @@ impl Drop for Stack {
     /// process that starts thousands of stacks keeps them all.
     fn drop(&mut self) {
         self.gateway.close();
-        self.shop.forget_timeline();
+        self.shops().for_each(Shop::forget_timeline);
         self.aws.set_faults(Arc::new(crate::aws::NoFaults));
     }
 }
@@ -169,7 +183,7 @@ impl Stack {
             true => EmbeddedAws::with_light_queues(clock.clone())?,
             false => EmbeddedAws::beside(clock.clone(), options.foreign.clone())?,
         };
-        let listeners = Listeners::bind(options.wiring).await?;
+        let listeners = Listeners::bind(&options).await?;
         let bases = listeners.bases();
         let sim = StripeSim::new(SimOptions {
             account: "acct_local".into(),
@@ -185,9 +199,9 @@ impl Stack {
             &[&local_secrets::stripe_webhook()],
             &[],
         );
-        let shop = shop_of(&clock, &bases, &bases.shop, "shop", local_secrets::shop_webhook());
-        let outlet = || shop_of(&clock, &bases, &bases.outlet, "outlet", local_secrets::outlet_webhook());
-        let outlet = options.outlet.then(outlet);
+        let shop = shop_of(&clock, &bases, "shop", options.speaks);
+        let beside: Vec<Shop> =
+            options.beside.iter().map(|(name, speaks)| shop_of(&clock, &bases, name, *speaks)).collect();
         let tally = Tally::default();
         let gateway = Gateway::default();
         let http: SharedHttp = match options.wiring {
@@ -196,7 +210,7 @@ impl Stack {
                 bases: bases.clone(),
                 sim: sim.clone(),
                 shop: shop.clone(),
-                outlet: outlet.clone(),
+                beside: beside.clone(),
                 gateway: gateway.clone(),
             }),
         };
@@ -216,7 +230,7 @@ impl Stack {
             aws,
             sim,
             shop,
-            outlet,
+            beside,
             config,
             pump,
             http,
@@ -283,16 +297,34 @@ impl Stack {
     }
 
     fn show_timelines(&self) {
-        let engine = self.engine(Function::Cli);
-        self.shop.set_timeline(Arc::new(move |id| {
-            let engine = engine.clone();
-            Box::pin(async move { timeline(&engine, &id).await.unwrap_or_default() })
-        }));
+        for shop in self.shops() {
+            let (engine, name) = (self.engine(Function::Cli), shop.name().to_owned());
+            shop.set_timeline(Arc::new(move |id| {
+                let (engine, name) = (engine.clone(), name.clone());
+                Box::pin(async move { timeline(&engine, &name, &id).await.unwrap_or_default() })
+            }));
+        }
     }
 
-    /// The key of a shop's order.
+    /// All shops.
+    pub fn shops(&self) -> impl Iterator<Item = &Shop> {
+        std::iter::once(&self.shop).chain(&self.beside)
+    }
+
+    /// The shop of that name.
+    pub fn shop_named(&self, name: &str) -> Option<&Shop> {
+        self.shops().find(|shop| shop.name() == name)
+    }
+
+    /// The key of an order of `shop`.
     pub fn key(&self, order_id: &str) -> Result<OrderKey, Error> {
-        Ok(OrderKey::new(&self.config.stack, "checkout", "shop", order_id)?)
+        self.key_in("shop", order_id)
+    }
+
+    /// The key of an order of any shop.
+    pub fn key_in(&self, shop: &str, order_id: &str) -> Result<OrderKey, Error> {
+        let source = self.config.shop(shop).ok_or("the configuration names no such shop")?;
+        Ok(self.config.order_key(source, order_id)?)
     }
 
     /// Delivers and works until nothing moves any more without the clock.
@@ -300,9 +332,9 @@ impl Stack {
         let mut total = PumpStats::default();
         let patience = Deadline::after(patience::SPAN);
         for _ in 0..ROUNDS_MAX {
-            let mut told = self.shop.deliver_due(self.http.as_ref()).await;
-            if let Some(outlet) = &self.outlet {
-                told += outlet.deliver_due(self.http.as_ref()).await;
+            let mut told = 0;
+            for shop in self.shops() {
+                told += shop.deliver_due(self.http.as_ref()).await;
             }
             let sent = self.sim.deliver_due(self.http.as_ref()).await;
             let stats = self.pump.run_until_idle(INVOCATIONS_MAX).await;
@@ -322,8 +354,7 @@ impl Stack {
     pub fn next_due(&self) -> Option<UnixTime> {
         let ms = |ms: i64| UnixTime(ms.div_euclid(1000) + i64::from(ms.rem_euclid(1000) > 0));
         [
-            self.shop.next_notice_at(),
-            self.outlet.as_ref().and_then(Shop::next_notice_at),
+            self.shops().filter_map(Shop::next_notice_at).min(),
             self.sim.next_delivery_at().map(ms),
             self.sim.next_tick_at().map(ms),
             self.pump.next_due_at(),
@@ -421,8 +452,8 @@ where
     })
 }
 
-async fn timeline(engine: &Engine, order_id: &str) -> Result<Vec<TimelineLine>, Error> {
-    let key = OrderKey::new(&engine.config.stack, "checkout", "shop", order_id)?;
+async fn timeline(engine: &Engine, shop: &str, order_id: &str) -> Result<Vec<TimelineLine>, Error> {
+    let key = engine.config.order_key(engine.shop_source(shop)?, order_id)?;
     let item = engine.store.load(&key).await?;
     let lines = shared::domain::explain::timeline(&engine.store.history(&item).await?);
     Ok(lines.into_iter().map(|l| TimelineLine::new(l.at, l.what, l.why)).collect())

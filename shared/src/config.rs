@@ -14,9 +14,10 @@ pub use urls::check_key;
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::ids::Function;
+use crate::domain::ids::{BadOrderKey, Function, OrderKey};
 use crate::domain::policy::Policy;
 use crate::domain::time::{Seconds, UnixTime};
+use crate::domain::view::PaymentView;
 
 /// The configuration this build was made with.
 pub const TANDEM_TOML: &str = include_str!("../../tandem.toml");
@@ -74,12 +75,22 @@ impl Config {
         }
     }
 
-    /// The checkout source of this name.
-    pub fn checkout(&self, name: &str) -> Option<&CheckoutSource> {
+    /// The order system of this name.
+    pub fn shop(&self, name: &str) -> Option<&ShopSource> {
         match self.sources.get(name) {
-            Some(Source::Checkout(source)) => Some(source),
+            Some(Source::Shop(source)) => Some(source),
             _ => None,
         }
+    }
+
+    /// All order systems.
+    pub fn shops(&self) -> impl Iterator<Item = &ShopSource> {
+        self.sources.values().filter_map(|s| if let Source::Shop(shop) = s { Some(shop) } else { None })
+    }
+
+    /// The key of an order of `shop`.
+    pub fn order_key(&self, shop: &ShopSource, id: &str) -> Result<OrderKey, BadOrderKey> {
+        OrderKey::new(&self.stack, shop.system.name(), &shop.name, id)
     }
 
     /// Whether every Stripe source is in test mode; only then may URLs leave https.
@@ -156,8 +167,8 @@ pub enum SecretStore {
 pub enum Source {
     /// A Stripe account.
     Stripe(StripeSource),
-    /// An order system that speaks the checkout protocol.
-    Checkout(CheckoutSource),
+    /// An order system.
+    Shop(ShopSource),
 }
 
 /// `[sources.NAME] kind = "stripe"`.
@@ -190,19 +201,45 @@ impl StripeSource {
     }
 }
 
-/// `[sources.NAME] kind = "checkout"`.
+/// `[sources.NAME]` of any other kind: an order system.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckoutSource {
+pub struct ShopSource {
     /// NAME, also the shop in keys.
     pub name: String,
     /// Base of the order API.
     pub base_url: String,
     /// Name of the Stripe source that charges this shop's orders.
     pub stripe: String,
-    /// Name of the secret with the bearer token for the order API.
+    /// Name of the secret that the order API asks for.
     pub api_key: String,
     /// Names of the webhook secrets, newest first.
     pub webhook_secrets: Vec<String>,
+    /// What it speaks, and what only this kind is told.
+    pub system: System,
+}
+
+/// The kind of an order system with the settings that only this kind has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum System {
+    /// The checkout protocol.
+    Checkout,
+}
+
+impl System {
+    /// The word in keys and in `kind`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Checkout => "checkout",
+        }
+    }
+
+    /// How much of what the order system's books hold as paid is our own record once it was told `view`, ISO minor
+    /// units. `None`: what is paid by other means never reaches Tandem, so there is nothing to tell apart.
+    pub const fn books(&self, _view: &PaymentView) -> Option<i64> {
+        match self {
+            Self::Checkout => None,
+        }
+    }
 }
 
 /// `[notices]`.

@@ -26,15 +26,15 @@ pub use self::hand::{Hand, Own, Prepared, Trigger};
 use self::look::Seen;
 pub use self::tokens::{SeededTokens, Tokens};
 use crate::clock::{Clock, Deadline};
-use crate::config::{CheckoutSource, Config, Source, StripeSource};
+use crate::config::{Config, ShopSource, Source, StripeSource};
 use crate::domain::fact::{Terms, What};
 use crate::domain::ids::{Function, OrderKey};
 use crate::domain::money::MoneyError;
 use crate::domain::plan::{Action, Do, Reason, plan};
 use crate::domain::state::{Claim, State};
 use crate::domain::time::Seconds;
-use crate::outbound::checkout::CheckoutClient;
 use crate::outbound::http::SharedHttp;
+use crate::outbound::shop::ShopClient;
 use crate::outbound::stripe::{StripeClient, StripeError, StripeSettings};
 use crate::planted::{Bug, planted};
 use crate::queue::{Message, Queue, QueueSender};
@@ -94,7 +94,7 @@ pub enum EngineError {
     Stripe(#[from] StripeError),
     /// The order system.
     #[error("the order system: {0}")]
-    Shop(#[from] crate::outbound::checkout::CheckoutError),
+    Shop(#[from] crate::outbound::shop::ShopError),
     /// A secret.
     #[error(transparent)]
     Secret(#[from] crate::secrets::SecretError),
@@ -182,16 +182,28 @@ impl Engine {
     }
 
     /// The configured order source called `name`.
-    pub fn shop_source(&self, name: &str) -> Result<&CheckoutSource, EngineError> {
+    pub fn shop_source(&self, name: &str) -> Result<&ShopSource, EngineError> {
         match self.config.sources.get(name) {
-            Some(Source::Checkout(source)) => Ok(source),
-            _ => Err(EngineError::Config(format!("no [sources.{name}] of kind \"checkout\" in tandem.toml"))),
+            Some(Source::Shop(source)) => Ok(source),
+            _ => Err(EngineError::Config(format!("tandem.toml names no order system [sources.{name}]"))),
         }
+    }
+
+    /// The order source of an order; one of another kind that bears the same name is none.
+    pub fn shop_of(&self, order: &OrderKey) -> Result<&ShopSource, EngineError> {
+        let source = self.shop_source(&order.shop())?;
+        let (named, kind) = (order.system(), source.system.name());
+        if named != kind {
+            let name = &source.name;
+            let text = format!("{order} is of a {named}, [sources.{name}] is a {kind}: give it another name");
+            return Err(EngineError::Config(text));
+        }
+        Ok(source)
     }
 
     /// The Stripe source that charges an order's shop.
     pub fn stripe_of(&self, order: &OrderKey) -> Result<&StripeSource, EngineError> {
-        let shop = self.shop_source(&order.shop())?;
+        let shop = self.shop_of(order)?;
         self.stripe_source(&shop.stripe)
     }
 
@@ -222,15 +234,15 @@ impl Engine {
     }
 
     /// A client for an order's shop.
-    pub async fn shop(&self, order: &OrderKey) -> Result<CheckoutClient, EngineError> {
-        self.shop_named(&order.shop()).await
+    pub async fn shop(&self, order: &OrderKey) -> Result<ShopClient, EngineError> {
+        self.shop_named(&self.shop_of(order)?.name).await
     }
 
     /// A client for an order source.
-    pub async fn shop_named(&self, name: &str) -> Result<CheckoutClient, EngineError> {
+    pub async fn shop_named(&self, name: &str) -> Result<ShopClient, EngineError> {
         let source = self.shop_source(name)?;
         let token = self.secrets.get(&source.api_key).await?;
-        Ok(CheckoutClient::new(self.http.clone(), source.clone(), token))
+        Ok(ShopClient::new(self.http.clone(), source.clone(), token))
     }
 
     /// Brings one order as far as this function can.
@@ -412,8 +424,9 @@ impl Engine {
                 draft.claim(claim.clone(), reason, true);
                 Ok(Some(claim))
             }
-            Prepared::Own { effect, terms } => {
+            Prepared::Own { effect, terms, facts } => {
                 let claim = draft.new_claim(effect, terms, self.me);
+                facts.into_iter().for_each(|(what, why)| draft.see(what, why));
                 draft.claim(claim.clone(), reason, false);
                 Ok(Some(claim))
             }

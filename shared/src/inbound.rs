@@ -4,6 +4,7 @@
 //! a type and a hash, never contact data, cards or secrets.
 
 pub mod checkout;
+pub mod shop;
 pub mod standard_webhooks;
 pub mod stripe;
 
@@ -221,7 +222,7 @@ mod tests {
             let config = Config::parse(TANDEM_TOML, &|_| None).unwrap();
             for bytes in [&body[..], json.as_bytes()] {
                 let _ = stripe::read(config.stripe("stripe").unwrap(), bytes);
-                let _ = checkout::read(config.checkout("shop").unwrap(), "msg", bytes);
+                let _ = checkout::read(config.shop("shop").unwrap(), "msg", bytes);
             }
         }
     }

@@ -4,4 +4,5 @@ pub mod checkout;
 pub mod http;
 pub mod notice;
 pub mod reports;
+pub mod shop;
 pub mod stripe;

@@ -14,6 +14,7 @@ use shared::domain::view::PaymentStatus;
 use shared::engine::Engine;
 use shared::lambda::{Deadline, batch_reply, records};
 use shared::outbound::http::{Http, HttpRequest, HttpResponse, SendFuture, SharedHttp};
+use shared::outbound::shop::OrderSystem as _;
 use shared::queue::Queue;
 
 use super::stories::*;

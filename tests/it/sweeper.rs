@@ -339,7 +339,7 @@ async fn an_order_with_nothing_ready_any_more_is_only_corrected() {
     // Told and noticed; the item says that it is due all the same.
     let trigger = Trigger { corr: "c0ffee".into(), event: None, deadline: deadline() };
     let mut draft = Draft::new(&engine, &item, item.state(), &trigger);
-    draft.add(What::ViewTold { version }, "planted");
+    draft.add(What::ViewTold { version, recorded: None }, "planted");
     loop {
         let planned = plan(&draft.state, &engine.config.policy, stack.now());
         let notice = planned.into_iter().find_map(|a| match a.what {

@@ -42,6 +42,7 @@ pub(crate) fn order(total: i64, collection: Collection, version: u64) -> OrderVi
         balance_due_at: None,
         refund_requests: Vec::new(),
         refunds: Vec::new(),
+        paid: None,
         items_hash: "h".into(),
         echo: None,
         version,

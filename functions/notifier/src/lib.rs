@@ -112,7 +112,7 @@ impl Hand for Teller {
     ) -> Result<Prepared, EngineError> {
         match &action.what {
             Do::Effect { effect, terms: terms @ Terms::Notice { .. } } => {
-                Ok(Prepared::Own { effect: effect.clone(), terms: terms.clone() })
+                Ok(Prepared::Own { effect: effect.clone(), terms: terms.clone(), facts: Vec::new() })
             }
             _ => Ok(Prepared::Nothing),
         }

@@ -14,7 +14,7 @@ use shared::domain::time::Seconds;
 use shared::engine::worker::{self, Cause, Worker};
 use shared::engine::{Engine, EngineError, Hand, Own, Prepared, Trigger};
 use shared::lambda::Error;
-use shared::outbound::checkout::CheckoutError;
+use shared::outbound::shop::{OrderSystem as _, ShopError, Telling, Told};
 use shared::planted::{Bug, planted};
 use shared::telemetry::{Scrubbed, event};
 
@@ -72,15 +72,22 @@ impl Hand for Teller {
 
     async fn prepare(
         &mut self,
-        _engine: &Engine,
+        engine: &Engine,
         _trigger: &Trigger,
-        _key: &OrderKey,
-        _state: &State,
+        key: &OrderKey,
+        state: &State,
         action: &Action,
     ) -> Result<Prepared, EngineError> {
         match &action.what {
             Do::Effect { effect, terms: terms @ Terms::Tell { .. } } => {
-                Ok(Prepared::Own { effect: effect.clone(), terms: terms.clone() })
+                let system = &engine.shop_of(key)?.system;
+                let records = state.view.as_ref().and_then(|view| system.books(view)).unwrap_or(0);
+                // What its books will hold is known before they can hold it: else it would look paid by other means.
+                let facts = (records > state.recorded)
+                    .then_some((What::Telling { records }, Reason::ViewChanged))
+                    .into_iter()
+                    .collect();
+                Ok(Prepared::Own { effect: effect.clone(), terms: terms.clone(), facts })
             }
             _ => Ok(Prepared::Nothing),
         }
@@ -109,21 +116,25 @@ impl Hand for Teller {
             Ok(Own::Refused(vec![What::TellFailed { effect, detail }]))
         };
         let version = if planted(Bug::UnconditionalPush) { version + 1_000_000 } else { version };
-        match engine.shop(key).await?.write_back(&key.order_id(), version, &view).await {
+        let id = key.order_id();
+        let telling = Telling { id: &id, version, view: &view, recorded: state.recorded };
+        match engine.shop(key).await?.tell(&telling).await {
             // It holds what this history never told, as after a restore: what it shows is seen, and the next version lies above.
-            Ok(order) if forgotten(state, &order) => {
+            Ok(Told { order, .. }) if forgotten(state, &order) => {
                 Ok(Own::Refused(vec![What::OrderSeen(Box::new(OrderView::of(&order)))]))
             }
-            Ok(order) => match order.payment.map_or(0, |p| p.version) {
-                held if held == version => Ok(Own::Done(vec![What::ViewTold { version }])),
+            Ok(Told { order, recorded }) => match order.payment.map_or(0, |p| p.version) {
+                held if held == version => Ok(Own::Done(vec![What::ViewTold { version, recorded }])),
                 held if held > version => {
                     refused(format!("it holds payment_version {held}, ours is {version}"))
                 }
                 _ => Ok(Own::Later(Seconds::minutes(1))),
             },
-            Err(CheckoutError::NotFound(_)) => refused("it does not know the order (404)".into()),
-            Err(CheckoutError::Refused(status)) => refused(format!("it answers {status}")),
-            Err(CheckoutError::Throttled { retry_after }) => {
+            Err(ShopError::NotFound(_)) => refused("it does not know the order (404)".into()),
+            Err(ShopError::Refused(status)) => refused(format!("it answers {status}")),
+            Err(ShopError::Rejected(why)) => refused(why),
+            Err(ShopError::Wait { after, .. }) => Ok(Own::Later(Seconds(i64::from(after)))),
+            Err(ShopError::Throttled { retry_after }) => {
                 Ok(Own::Later(Seconds(i64::from(retry_after.unwrap_or(60)))))
             }
             Err(error) => {

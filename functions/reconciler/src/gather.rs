@@ -9,7 +9,7 @@ use shared::config::{Source, StripeSource};
 use shared::domain::ids::OrderKey;
 use shared::domain::reconcile::{Matched, OurOrder, ShopOrder, ShopRead, TheirCharge, TheirRefund, Window};
 use shared::domain::time::UnixTime;
-use shared::outbound::checkout::{CheckoutClient, CheckoutError};
+use shared::outbound::shop::{OrderSystem as _, ShopClient, ShopError};
 use shared::outbound::stripe::StripeClient;
 use shared::outbound::stripe::read::Created;
 use shared::store::keys;
@@ -251,7 +251,7 @@ impl<'a> Books<'a> {
         let mut found = BTreeMap::new();
         let mut reads = deps.limits.shop_reads;
         for source in deps.engine.config.sources.values() {
-            let Source::Checkout(source) = source else { continue };
+            let Source::Shop(source) = source else { continue };
             let client = deps.engine.shop_named(&source.name).await?;
             if let Err(error) = self.listed(&client, &mut found).await? {
                 self.partial.push(format!("{}: not listed: {error}", source.name));
@@ -279,7 +279,7 @@ impl<'a> Books<'a> {
                         let (status, currency, total) = (order.status, order.currency, order.total);
                         (order.updated_at, ShopRead::Order { status, currency, total, echo })
                     }
-                    Err(CheckoutError::NotFound(_)) => (UnixTime(0), ShopRead::Gone),
+                    Err(ShopError::NotFound(_)) => (UnixTime(0), ShopRead::Gone),
                     Err(error) if error.is_transient() => {
                         self.partial.push(format!("{}: not read to the end: {error}", source.name));
                         break;
@@ -298,12 +298,12 @@ impl<'a> Books<'a> {
     /// One order system's listing of the window. Orders from before this stack's time are left alone.
     async fn listed(
         &mut self,
-        client: &CheckoutClient,
+        client: &ShopClient,
         found: &mut BTreeMap<OrderKey, ShopOrder>,
-    ) -> Result<Result<(), CheckoutError>, ReconcileError> {
+    ) -> Result<Result<(), ShopError>, ReconcileError> {
         let (config, end) = (&self.deps.engine.config, self.window.end());
         let since = config.since.map_or(self.window.start(), |s| s.max(self.window.start()));
-        let name = client.source().name.clone();
+        let source = client.source();
         let mut page_at: Option<String> = None;
         loop {
             self.in_time("the order systems' listings")?;
@@ -313,7 +313,7 @@ impl<'a> Books<'a> {
             };
             let past = page.orders.iter().any(|o| o.updated_at >= end);
             for line in page.orders.into_iter().filter(|o| o.updated_at < end) {
-                let Ok(key) = OrderKey::new(&config.stack, "checkout", &name, &line.id) else { continue };
+                let Ok(key) = config.order_key(source, &line.id) else { continue };
                 if !self.load(&key, false).await? {
                     let order = ShopOrder { key: key.clone(), updated_at: line.updated_at, read: None };
                     found.insert(key, order);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use shared::config::Source;
 use shared::domain::time::UnixTime;
 use shared::inbound::checkout::is_order_id;
+use shared::outbound::shop::OrderSystem as _;
 use shared::queue::Queue;
 
 use crate::cursor::Visited;
@@ -28,7 +29,7 @@ pub struct ImportReport {
 pub async fn import_since(deps: &Deps, since: UnixTime, apply: bool) -> ImportReport {
     let mut report = ImportReport::default();
     for (name, source) in &deps.engine.config.sources {
-        if !matches!(source, Source::Checkout(_)) {
+        if !matches!(source, Source::Shop(_)) {
             continue;
         }
         report.listed.insert(name.clone(), 0);

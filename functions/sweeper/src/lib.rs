@@ -104,8 +104,8 @@ impl From<shared::outbound::stripe::StripeError> for PartError {
         Self::Engine(error.into())
     }
 }
-impl From<shared::outbound::checkout::CheckoutError> for PartError {
-    fn from(error: shared::outbound::checkout::CheckoutError) -> Self {
+impl From<shared::outbound::shop::ShopError> for PartError {
+    fn from(error: shared::outbound::shop::ShopError) -> Self {
         Self::Engine(error.into())
     }
 }
@@ -189,7 +189,7 @@ async fn run(deps: &Deps, deadline: Deadline) -> SweepReport {
                 let ended = events::run(deps, source, deadline, part).await;
                 ended.unwrap_or_else(|e| failed(&mut report.failed, name, &e));
             }
-            Source::Checkout(source) => {
+            Source::Shop(source) => {
                 let part = report.polls.entry(name.clone()).or_default();
                 let ended = poll::run(deps, source, deadline, part).await;
                 ended.unwrap_or_else(|e| failed(&mut report.failed, name, &e));

@@ -4,11 +4,11 @@
 //! one run cannot end goes on in the next at the page it stood at.
 
 use shared::batch::Deadline;
-use shared::config::CheckoutSource;
+use shared::config::ShopSource;
 use shared::domain::ids::key_part;
 use shared::domain::time::{Seconds, UnixTime};
 use shared::inbound::checkout::is_order_id;
-use shared::outbound::checkout::{CheckoutError, OrderRef};
+use shared::outbound::shop::{OrderRef, OrderSystem as _, ShopError};
 use shared::planted::{Bug, planted};
 use shared::queue::{Body, Queue};
 use shared::telemetry::{Id, correlation_id, event};
@@ -34,9 +34,11 @@ pub struct PollReport {
     pub more: bool,
 }
 
-/// The hint's event id: the same for the same version of the same order.
+/// The hint's event id: the same for the same version of the same order, told apart by its state where a version is not
+/// enough.
 pub(crate) fn event_of(order: &OrderRef) -> String {
-    format!("poll-{}-{}", key_part(&order.id), order.version)
+    let state = order.state.as_deref().map(|hash| format!("-{hash}")).unwrap_or_default();
+    format!("poll-{}-{}{state}", key_part(&order.id), order.version)
 }
 
 /// Body and correlation id of the hint.
@@ -56,7 +58,7 @@ pub(crate) fn hint_of(source: &str, order: &OrderRef) -> (String, Body) {
 /// Hands over the orders that changed since the last run.
 pub(crate) async fn run(
     deps: &Deps,
-    source: &CheckoutSource,
+    source: &ShopSource,
     deadline: Deadline,
     report: &mut PollReport,
 ) -> Result<(), PartError> {
@@ -86,7 +88,7 @@ fn listing(deps: &Deps, cursor: &Cursor) -> (Listing, Option<String>) {
 
 async fn pages(
     deps: &Deps,
-    source: &CheckoutSource,
+    source: &ShopSource,
     deadline: Deadline,
     cursor: &mut Cursor,
     report: &mut PollReport,
@@ -164,6 +166,6 @@ fn resume(listing: &Listing, page_at: Option<String>) -> Option<Listing> {
     page_at.map(|page| Listing { page, ..listing.clone() })
 }
 
-fn forgotten(error: &CheckoutError) -> bool {
-    matches!(error, CheckoutError::Refused(_) | CheckoutError::NotFound(_))
+fn forgotten(error: &ShopError) -> bool {
+    matches!(error, ShopError::Refused(_) | ShopError::NotFound(_))
 }

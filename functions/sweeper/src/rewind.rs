@@ -29,7 +29,7 @@ pub async fn rewind(deps: &Deps, since: UnixTime) -> RewindReport {
     for (name, source) in &deps.engine.config.sources {
         let kind = match source {
             Source::Stripe(_) => "stripe",
-            Source::Checkout(_) => "shop",
+            Source::Shop(_) => "shop",
         };
         match back(deps, &format!("{kind}:{name}"), since).await {
             Ok(from) => {

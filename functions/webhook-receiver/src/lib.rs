@@ -10,6 +10,7 @@ use shared::aws::{self, SdkConfig};
 use shared::clock::Clock;
 use shared::config::{Config, Source};
 use shared::domain::ids::Function;
+use shared::inbound::shop::{Delivery, Proven};
 use shared::inbound::{self, BadWebhookSecret, Reading, Refusal, WebhookSecret};
 use shared::lambda::{Error, HttpEvent, HttpReply};
 use shared::queue::{Body, Message, Queue, QueueError, QueueSender};
@@ -110,7 +111,7 @@ impl Deps {
         let text = self.secrets.get(name).await?;
         let secret = match source {
             Source::Stripe(_) => WebhookSecret::stripe(&text),
-            Source::Checkout(_) => WebhookSecret::standard(&text),
+            Source::Shop(shop) => inbound::shop::secret(&shop.system, &text),
         };
         secret.map_err(|reason| LoadError::Webhook { name: name.to_owned(), reason })
     }
@@ -145,7 +146,7 @@ impl Deps {
 fn secret_names(source: &Source) -> &[String] {
     match source {
         Source::Stripe(source) => &source.webhook_secrets,
-        Source::Checkout(source) => &source.webhook_secrets,
+        Source::Shop(source) => &source.webhook_secrets,
     }
 }
 
@@ -161,15 +162,28 @@ async fn answer(deps: &Deps, request: &HttpEvent) -> HttpReply {
         deps.metrics.count("Refused", &[("Reason", "size")]);
         return over;
     }
-    let ["webhooks", name] = request.segments()[..] else { return HttpReply::status(404) };
+    let (name, path_secret) = match request.segments()[..] {
+        ["webhooks", name] => (name, None),
+        ["webhooks", name, secret] => (name, Some(secret)),
+        _ => return HttpReply::status(404),
+    };
     let Some((name, source)) = deps.config.sources.get_key_value(name) else {
         return HttpReply::status(404);
     };
+    let in_path = matches!(source, Source::Shop(shop) if inbound::shop::secret_in_path(&shop.system));
+    if path_secret.is_some() != in_path {
+        return HttpReply::status(404);
+    }
+    let incoming = Incoming { request, path_secret };
     if request.method != "POST" {
         return HttpReply::status(405).with("allow", "POST");
     }
-    match verify(deps, source, request).await {
-        Ok(Verdict::Good) => {}
+    match verify(deps, source, incoming).await {
+        Ok(Verdict::Good(Proven::Sender)) => {}
+        Ok(Verdict::Good(Proven::Ping)) => {
+            deps.metrics.count("Pings", &[("Source", name)]);
+            return accepted();
+        }
         Ok(Verdict::Refused(refusal)) => {
             deps.metrics.count("Refused", &[("Reason", refusal.word())]);
             event!(warn, "webhook refused", source = Id(name), reason = refusal.word());
@@ -181,58 +195,62 @@ async fn answer(deps: &Deps, request: &HttpEvent) -> HttpReply {
             return HttpReply::status(503).with("retry-after", "30");
         }
     }
-    deliver(deps, name, read(source, request)).await
+    deliver(deps, name, read(source, incoming)).await
+}
+
+/// A request to a source that exists.
+#[derive(Clone, Copy)]
+struct Incoming<'a> {
+    request: &'a HttpEvent,
+    path_secret: Option<&'a str>,
+}
+
+impl<'a> Incoming<'a> {
+    /// Hands the delivery of an order system to `f`.
+    fn delivery<T>(self, f: impl FnOnce(&Delivery<'_>) -> T) -> T {
+        let header = |name: &str| self.request.header(name);
+        f(&Delivery { header: &header, path_secret: self.path_secret, body: &self.request.body })
+    }
 }
 
 enum Verdict {
-    Good,
+    Good(Proven),
     Refused(Refusal),
 }
 
-async fn verify(deps: &Deps, source: &Source, request: &HttpEvent) -> Result<Verdict, LoadError> {
-    let first = check(source, request, &deps.secrets_of(source).await?, deps);
+async fn verify(deps: &Deps, source: &Source, incoming: Incoming<'_>) -> Result<Verdict, LoadError> {
+    let first = check(source, incoming, &deps.secrets_of(source).await?, deps);
     let refusal = match first {
-        Ok(()) => return Ok(Verdict::Good),
+        Ok(proven) => return Ok(Verdict::Good(proven)),
         Err(refusal) => refusal,
     };
     if refusal == Refusal::Mismatch && deps.refresh(source).await {
-        let again = check(source, request, &deps.secrets_of(source).await?, deps);
-        return Ok(again.map_or_else(Verdict::Refused, |()| Verdict::Good));
+        let again = check(source, incoming, &deps.secrets_of(source).await?, deps);
+        return Ok(again.map_or_else(Verdict::Refused, Verdict::Good));
     }
     Ok(Verdict::Refused(refusal))
 }
 
 fn check(
     source: &Source,
-    request: &HttpEvent,
+    incoming: Incoming<'_>,
     secrets: &[WebhookSecret],
     deps: &Deps,
-) -> Result<(), Refusal> {
-    use inbound::standard_webhooks as standard;
-    let header = |name| request.header(name).ok_or(Refusal::Header);
-    let now = deps.clock.now();
+) -> Result<Proven, Refusal> {
+    let (request, now) = (incoming.request, deps.clock.now());
     match source {
         Source::Stripe(_) => {
-            inbound::stripe::verify(header("stripe-signature")?, &request.body, secrets, now)
+            let signature = request.header("stripe-signature").ok_or(Refusal::Header)?;
+            inbound::stripe::verify(signature, &request.body, secrets, now).map(|()| Proven::Sender)
         }
-        Source::Checkout(_) => {
-            let headers = standard::Headers {
-                id: header(standard::ID_HEADER)?,
-                timestamp: header(standard::TIMESTAMP_HEADER)?,
-                signature: header(standard::SIGNATURE_HEADER)?,
-            };
-            standard::verify(headers, &request.body, secrets, now)
-        }
+        Source::Shop(shop) => incoming.delivery(|d| inbound::shop::verify(shop, d, secrets, now)),
     }
 }
 
-fn read(source: &Source, request: &HttpEvent) -> Reading {
+fn read(source: &Source, incoming: Incoming<'_>) -> Reading {
     match source {
-        Source::Stripe(source) => inbound::stripe::read(source, &request.body),
-        Source::Checkout(source) => {
-            let delivery = request.header(inbound::standard_webhooks::ID_HEADER).unwrap_or_default();
-            inbound::checkout::read(source, delivery, &request.body)
-        }
+        Source::Stripe(source) => inbound::stripe::read(source, &incoming.request.body),
+        Source::Shop(shop) => incoming.delivery(|d| inbound::shop::read(shop, d)),
     }
 }
 

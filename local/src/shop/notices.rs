@@ -1,38 +1,34 @@
-//! Notices, both ways: the shop's own signed and retried, Tandem's caught and kept.
+//! Deliveries, both ways: the shop's own put into its outbox and sent, Tandem's notices caught and kept.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request};
 use serde_json::{Value, json};
 use shared::domain::order::Order;
-use shared::domain::time::{Seconds, UnixTime};
+use shared::domain::time::UnixTime;
 use shared::outbound::http::{Http, HttpRequest, HttpResponse};
 
-use super::api::{error, json_answer};
+use super::answer::{error, json_answer};
+use super::face::{Change, Face};
 use super::{Shop, State, signature};
 
-/// Waits between attempts, as Standard Webhooks suggests; then the shop gives up.
-const RETRY_AFTER: [Seconds; 9] = [
-    Seconds(5),
-    Seconds::minutes(5),
-    Seconds::minutes(30),
-    Seconds::hours(2),
-    Seconds::hours(5),
-    Seconds::hours(10),
-    Seconds::hours(14),
-    Seconds::hours(20),
-    Seconds::hours(24),
-];
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A notice on its way out.
+/// A delivery on its way out.
 #[derive(Clone, Debug)]
 pub(super) struct Delivery {
-    id: String,
-    body: Bytes,
-    due_at: UnixTime,
-    attempt: usize,
+    /// Its id, the same on every attempt.
+    pub(super) id: String,
+    /// The order it is about.
+    pub(super) order: String,
+    /// The topic, in the face's words.
+    pub(super) topic: &'static str,
+    /// Its body, unless the face builds it when it leaves.
+    pub(super) body: Bytes,
+    /// When it leaves.
+    pub(super) due_at: UnixTime,
+    /// Attempts made.
+    pub(super) attempt: usize,
 }
 
 /// A notice from Tandem, its signature checked.
@@ -48,22 +44,17 @@ pub struct Notice {
     pub data: Value,
 }
 
-/// Puts a notice of `order` into the outbox, with what the knobs make of it.
-pub(super) fn announce(state: &mut State, kind: &str, order: &Order, now: UnixTime) {
-    if state.knobs.lose_notices > 0 {
-        state.knobs.lose_notices -= 1;
-        return;
-    }
-    state.sent += 1;
-    let body = json!({"type": kind, "timestamp": now.to_string(), "data": {"id": order.id, "version": order.version}});
-    let delivery = Delivery {
-        id: format!("msg_{:05}_{}", state.sent, order.id),
-        body: Bytes::from(body.to_string()),
-        due_at: now + state.knobs.delay_notices,
-        attempt: 0,
-    };
-    for _ in 0..=state.knobs.repeat_notices {
-        state.outbox.push(delivery.clone());
+/// Puts what the face sends about a change into the outbox, with what the knobs make of it.
+pub(super) fn announce(state: &mut State, face: &dyn Face, change: Change, order: &Order, now: UnixTime) {
+    for mut delivery in face.deliveries(state, change, order, now) {
+        if state.knobs.lose_notices > 0 {
+            state.knobs.lose_notices -= 1;
+            continue;
+        }
+        delivery.due_at = delivery.due_at + state.knobs.delay_notices;
+        for _ in 0..=state.knobs.repeat_notices {
+            state.outbox.push(delivery.clone());
+        }
     }
 }
 
@@ -73,8 +64,8 @@ impl Shop {
         self.lock().outbox.iter().map(|d| d.due_at).min()
     }
 
-    /// Sends every notice that is due; returns how many were accepted. What is refused or gets no answer is due again
-    /// by the schedule.
+    /// Sends every delivery that is due; returns how many were accepted. What becomes of one that is refused or gets no
+    /// answer is the face's.
     pub async fn deliver_due(&self, http: &dyn Http) -> usize {
         let now = self.now();
         let due: Vec<Delivery> = {
@@ -88,39 +79,18 @@ impl Shop {
         };
         let mut accepted = 0;
         for mut delivery in due {
-            if self.send(http, &delivery, now).await {
-                accepted += 1;
-            } else if let Some(wait) = RETRY_AFTER.get(delivery.attempt) {
+            let outgoing = self.0.face.outgoing(&self.lock(), &self.0.config, &delivery, now);
+            let Some(request) = outgoing else { continue };
+            let status = http.send(request, TIMEOUT).await.ok().map(|a| a.status().as_u16());
+            accepted += usize::from(status.is_some_and(|s| (200..300).contains(&s)));
+            let mut state = self.lock();
+            if let Some(wait) = self.0.face.after(&mut state, &delivery, status) {
                 delivery.attempt += 1;
-                delivery.due_at = now + *wait;
-                self.lock().outbox.push(delivery);
-            } else {
-                tracing::warn!(id = delivery.id, "the shop gave up on a notice");
+                delivery.due_at = now + wait;
+                state.outbox.push(delivery);
             }
         }
         accepted
-    }
-
-    async fn send(&self, http: &dyn Http, delivery: &Delivery, now: UnixTime) -> bool {
-        let config = &self.0.config;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(&config.webhook_url)
-            .header("content-type", "application/json")
-            .header("webhook-id", &delivery.id)
-            .header("webhook-timestamp", now.0)
-            .header(
-                "webhook-signature",
-                signature::sign(&config.webhook_secret, &delivery.id, now.0, &delivery.body),
-            )
-            .body(delivery.body.clone());
-        match request {
-            Ok(request) => http.send(request, TIMEOUT).await.is_ok_and(|a| a.status().is_success()),
-            Err(why) => {
-                tracing::warn!(%why, "the shop's webhook address is none");
-                false
-            }
-        }
     }
 
     /// `POST /notices`: what Tandem tells the shop's people.

@@ -8,7 +8,7 @@ use shared::domain::money::{Currency, Money};
 use shared::domain::order::{CaptureMode, Collection, Customer, OrderStatus};
 use shared::outbound::http::{HttpRequest, HttpResponse};
 
-use super::api::text_answer;
+use super::answer::text_answer;
 use super::{NewOrder, Notice, OrderRecord, Shop, ShopError, TimelineLine};
 use crate::aws::percent_decode;
 

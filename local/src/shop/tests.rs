@@ -6,10 +6,11 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use shared::config::CheckoutSource;
+use shared::config::ShopSource;
 use shared::domain::view::{PaymentStatus, RefundLine};
-use shared::outbound::checkout::{CheckoutClient, CheckoutError};
+use shared::outbound::checkout::CheckoutClient;
 use shared::outbound::http::{Http, SendError, SendFuture};
+use shared::outbound::shop::{OrderSystem as _, ShopError, Telling};
 
 use super::*;
 
@@ -18,6 +19,8 @@ const START: UnixTime = UnixTime(1_800_000_000);
 fn shop() -> Shop {
     let key = |fill: char| format!("whsec_{}", fill.to_string().repeat(32));
     let config = ShopConfig {
+        name: "shop".into(),
+        speaks: Speaks::Checkout,
         public_url: "http://shop.test".into(),
         api_token: "token-for-tests".into(),
         webhook_url: "http://tandem.test/webhooks/shop".into(),
@@ -45,18 +48,29 @@ impl Http for Beneath {
 }
 
 fn client(shop: &Shop) -> CheckoutClient {
-    let source = CheckoutSource {
+    let source = ShopSource {
         name: "shop".into(),
         base_url: "http://shop.test".into(),
         stripe: "stripe".into(),
         api_key: "shop-token".into(),
         webhook_secrets: vec![],
+        system: shared::config::System::Checkout,
     };
     CheckoutClient::new(
         Arc::new(Beneath(shop.clone())),
         source,
         SecretString::from("token-for-tests".to_owned()),
     )
+}
+
+async fn tell(
+    client: &CheckoutClient,
+    id: &str,
+    version: u64,
+    view: &PaymentView,
+) -> Result<Order, ShopError> {
+    let telling = Telling { id, version, view, recorded: 0 };
+    client.tell(&telling).await.map(|told| told.order)
 }
 
 fn view(status: PaymentStatus, captured: i64) -> PaymentView {
@@ -78,10 +92,10 @@ async fn a_lower_or_equal_payment_version_is_ignored_and_answered_with_the_order
     let shop = shop();
     let id = order(&shop);
     let client = client(&shop);
-    let told = client.write_back(&id, 7, &view(PaymentStatus::Paid, 1250)).await.unwrap();
+    let told = tell(&client, &id, 7, &view(PaymentStatus::Paid, 1250)).await.unwrap();
     assert_eq!((told.version, told.payment.unwrap().version), (2, 7));
     for late in [7, 3] {
-        let same = client.write_back(&id, late, &view(PaymentStatus::AwaitingPayment, 0)).await.unwrap();
+        let same = tell(&client, &id, late, &view(PaymentStatus::AwaitingPayment, 0)).await.unwrap();
         assert_eq!((same.version, same.payment.unwrap().status.as_str()), (2, "paid"));
     }
     let kept = shop.order(&id).unwrap();
@@ -103,7 +117,7 @@ async fn refunds_are_recorded_as_told_with_the_request_they_answer() {
         status: status.into(),
     };
     told.refunds = vec![line("re_1", Some(&request), "succeeded"), line("re_2", None, "failed")];
-    let order = client(&shop).write_back(&id, 1, &told).await.unwrap();
+    let order = tell(&client(&shop), &id, 1, &told).await.unwrap();
     assert_eq!(order.refunds, [ReportedRefund { id: "re_1".into(), amount: 500, request: Some(request) }]);
 }
 
@@ -136,14 +150,14 @@ async fn the_api_refuses_strangers_unknown_orders_and_bad_bodies() {
     let shop = shop();
     let id = order(&shop);
     let client = client(&shop);
-    assert_eq!(client.get_order("7").await.unwrap_err(), CheckoutError::NotFound("7".into()));
+    assert_eq!(client.get_order("7").await.unwrap_err(), ShopError::NotFound("7".into()));
     let mut wrong = view(PaymentStatus::Paid, 1250);
     wrong.currency = Currency::parse("USD").unwrap();
-    assert_eq!(client.write_back(&id, 1, &wrong).await.unwrap_err(), CheckoutError::Refused(422));
+    assert_eq!(tell(&client, &id, 1, &wrong).await.unwrap_err(), ShopError::Refused(422));
     let bare = http::Request::get(format!("http://shop.test/orders/{id}")).body(Bytes::new()).unwrap();
     assert_eq!(shop.handle(bare).await.status(), StatusCode::UNAUTHORIZED);
     shop.set(|knobs| knobs.down = true);
-    assert_eq!(client.get_order(&id).await.unwrap_err(), CheckoutError::ServerFault(503));
+    assert_eq!(client.get_order(&id).await.unwrap_err(), ShopError::ServerFault(503));
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,7 +202,7 @@ async fn everything_that_is_said_fits_the_published_schema() {
     told.refunds = vec![RefundLine { id: "re_1".into(), request: Some(request), amount: 1250, status }];
     let body = serde_json::to_value(WriteBack { payment_version: 1, payment: told.clone() }).unwrap();
     assert_fits("writeBack", &body);
-    let order = client(&shop).write_back(&id, 1, &told).await.unwrap();
+    let order = tell(&client(&shop), &id, 1, &told).await.unwrap();
     let order = serde_json::to_value(order).unwrap();
     assert_fits("order", &order);
     assert_published("order", &order);

@@ -2,6 +2,8 @@
 
 use base64::Engine as _;
 
+use crate::shop::Speaks;
+
 /// The API key that every function uses on the simulator.
 pub fn stripe_key() -> String {
     ["sk", "test", "local", "0123456789"].join("_")
@@ -26,7 +28,15 @@ fn standard(words: &str) -> String {
     let bytes = words.as_bytes().get(..32).unwrap_or(words.as_bytes());
     format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(bytes))
 }
-/// Signs the second shop's webhooks.
-pub fn outlet_webhook() -> String {
-    standard("the outlet signs its own notices with this")
+/// Signs the webhooks of any other shop, as its kind does.
+pub fn webhook_of(name: &str, speaks: Speaks) -> String {
+    match speaks {
+        Speaks::Checkout => standard(&format!("{name} signs its own notices with this one")),
+    }
+}
+/// Opens the API of any other shop, as its kind asks for it.
+pub fn key_of(name: &str, speaks: Speaks) -> String {
+    match speaks {
+        Speaks::Checkout => ["local", name, "token"].join("-"),
+    }
 }

@@ -21,7 +21,7 @@ pub struct InProcess {
     pub(super) bases: Bases,
     pub(super) sim: StripeSim,
     pub(super) shop: Shop,
-    pub(super) outlet: Option<Shop>,
+    pub(super) beside: Vec<Shop>,
     pub(super) gateway: Gateway,
 }
 
@@ -36,8 +36,8 @@ impl Http for InProcess {
             let answer = async {
                 if base == self.bases.shop {
                     Ok(self.shop.handle(request).await)
-                } else if let (Some(outlet), true) = (&self.outlet, base == self.bases.outlet) {
-                    Ok(outlet.handle(request).await)
+                } else if let Some(shop) = self.beside.iter().find(|s| s.base() == base) {
+                    Ok(shop.handle(request).await)
                 } else if base == self.bases.webhooks {
                     Ok(self.gateway.handle(request).await)
                 } else {
@@ -118,7 +118,7 @@ impl Http for Counting {
             let base = base_of(&request);
             let place = match base {
                 b if b == self.bases.stripe => "stripe",
-                b if b == self.bases.shop || b == self.bases.outlet => "shop",
+                b if b == self.bases.shop || self.bases.beside.values().any(|s| *s == b) => "shop",
                 _ => "other",
             };
             let function = CURRENT_FUNCTION.try_with(|f| *f).ok();

@@ -13,34 +13,51 @@ use super::gateway::Gateway;
 use super::{Bases, Error, Options, Stack, Wiring, local_secrets};
 use crate::aws::EmbeddedAws;
 use crate::http_server;
-use crate::shop::{Shop, ShopConfig};
+use crate::shop::{Shop, ShopConfig, Speaks};
 
-pub(super) fn shop_of(
-    clock: &Clock,
-    bases: &Bases,
-    public_url: &str,
-    source: &str,
-    webhook_secret: String,
-) -> Shop {
+/// Where and how a shop is reached, and what opens it.
+pub(super) fn shop_of(clock: &Clock, bases: &Bases, name: &str, speaks: Speaks) -> Shop {
+    let (api_token, webhook_secret) = secrets_of(name, speaks);
+    let path_secret = match speaks {
+        Speaks::Checkout => String::new(),
+    };
     Shop::new(
         clock.clone(),
         ShopConfig {
-            public_url: public_url.to_owned(),
-            api_token: local_secrets::shop_token(),
-            webhook_url: format!("{}/webhooks/{source}", bases.webhooks),
+            name: name.to_owned(),
+            speaks,
+            public_url: bases.of(name).to_owned(),
+            api_token,
+            webhook_url: format!("{}/webhooks/{name}{path_secret}", bases.webhooks),
             webhook_secret,
             notice_secret: local_secrets::notice(),
         },
     )
 }
 
-/// The second shop's section of the configuration.
-fn outlet_section(bases: &Bases) -> String {
+/// The key of a shop's API and the secret of its webhook.
+fn secrets_of(name: &str, speaks: Speaks) -> (String, String) {
+    match (name, speaks) {
+        ("shop", Speaks::Checkout) => (local_secrets::shop_token(), local_secrets::shop_webhook()),
+        _ => (local_secrets::key_of(name, speaks), local_secrets::webhook_of(name, speaks)),
+    }
+}
+
+/// A shop's section of the configuration.
+fn section_of(bases: &Bases, name: &str, speaks: Speaks) -> String {
     format!(
-        "\n[sources.outlet]\nkind = \"checkout\"\nbase_url = \"{}\"\nstripe = \"stripe\"\n\
-         api_key = \"shop-api-key\"\nwebhook_secrets = [\"outlet-webhook-secret\"]\n",
-        bases.outlet
+        "\n[sources.{name}]\nkind = \"{}\"\nbase_url = \"{}\"\nstripe = \"stripe\"\n\
+         api_key = \"{name}-api-key\"\nwebhook_secrets = [\"{name}-webhook-secret\"]\n",
+        speaks.kind(),
+        bases.of(name)
     )
+}
+
+/// The text without the section of the shipped shop.
+fn without_shop(text: &str) -> String {
+    let Some((before, rest)) = text.split_once("\n[sources.shop]\n") else { return text.to_owned() };
+    let after = rest.find("\n[").map_or("", |at| &rest[at..]);
+    format!("{before}\n{after}")
 }
 
 pub(super) async fn configure(
@@ -57,8 +74,11 @@ pub(super) async fn configure(
         }
         text = text.replace(from.as_str(), to);
     }
-    if options.outlet {
-        text.push_str(&outlet_section(bases));
+    if options.speaks != Speaks::Checkout {
+        text = without_shop(&text) + &section_of(bases, "shop", options.speaks);
+    }
+    for (name, speaks) in &options.beside {
+        text.push_str(&section_of(bases, name, *speaks));
     }
     let overrides: BTreeMap<&str, String> = BTreeMap::from([
         ("TANDEM_PUBLIC_URL", bases.webhooks.clone()),
@@ -81,56 +101,59 @@ pub(super) async fn configure(
             }
         }
     }
-    for (name, value) in [
-        ("stripe-webhook-secret", local_secrets::stripe_webhook()),
-        ("shop-api-key", local_secrets::shop_token()),
-        ("shop-webhook-secret", local_secrets::shop_webhook()),
-        ("outlet-webhook-secret", local_secrets::outlet_webhook()),
-        ("notice-secret", local_secrets::notice()),
-    ] {
+    let mut secrets = vec![
+        ("stripe-webhook-secret".to_owned(), local_secrets::stripe_webhook()),
+        ("notice-secret".to_owned(), local_secrets::notice()),
+    ];
+    for (name, speaks) in std::iter::once(("shop", options.speaks)).chain(options.beside.iter().copied()) {
+        let (key, webhook) = secrets_of(name, speaks);
+        secrets.extend([(format!("{name}-api-key"), key), (format!("{name}-webhook-secret"), webhook)]);
+    }
+    for (name, value) in secrets {
         aws.ssm().put_secret(&format!("/tandem/demo/{name}"), &value, clock.now());
     }
     Ok(config)
 }
 
-/// The ports, bound before anything needs to know them.
-pub(super) struct Listeners(Option<[TcpListener; 4]>);
+/// The ports, bound before anything needs to know them: Stripe, the API, then the shops by name.
+pub(super) struct Listeners {
+    names: Vec<&'static str>,
+    ports: Option<Vec<TcpListener>>,
+}
 
 impl Listeners {
-    pub(super) async fn bind(wiring: Wiring) -> Result<Self, Error> {
-        if wiring == Wiring::InProcess {
-            return Ok(Self(None));
+    pub(super) async fn bind(options: &Options) -> Result<Self, Error> {
+        let names: Vec<_> =
+            std::iter::once("shop").chain(options.beside.iter().map(|(name, _)| *name)).collect();
+        if options.wiring == Wiring::InProcess {
+            return Ok(Self { names, ports: None });
         }
-        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Ok(Self(Some([
-            TcpListener::bind(free).await?,
-            TcpListener::bind(free).await?,
-            TcpListener::bind(free).await?,
-            TcpListener::bind(free).await?,
-        ])))
+        let mut ports = Vec::new();
+        for _ in 0..names.len() + 2 {
+            ports.push(TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?);
+        }
+        Ok(Self { names, ports: Some(ports) })
     }
 
     pub(super) fn bases(&self) -> Bases {
-        let at = |i: usize| match &self.0 {
-            Some(ports) => ports[i].local_addr().map(|a| a.to_string()).unwrap_or_default(),
+        let at = |i: usize| match self.ports.as_ref().and_then(|ports| ports.get(i)) {
+            Some(port) => format!("http://{}", port.local_addr().map(|a| a.to_string()).unwrap_or_default()),
             // In process nothing listens: the authorities only tell the parts apart.
-            None => format!("127.0.0.1:{}", 9101 + i),
+            None => format!("http://127.0.0.1:{}", 9101 + i),
         };
-        Bases {
-            stripe: format!("http://{}", at(0)),
-            shop: format!("http://{}", at(1)),
-            webhooks: format!("http://{}", at(2)),
-            outlet: format!("http://{}", at(3)),
-        }
+        let shops = self.names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), at(2 + i)));
+        let mut beside: BTreeMap<String, String> = shops.collect();
+        let shop = beside.remove("shop").unwrap_or_default();
+        Bases { stripe: at(0), webhooks: at(1), shop, beside }
     }
 
     pub(super) fn serve(self, stack: &Stack, gateway: &Gateway) {
-        let Some([stripe, shop, api, outlet]) = self.0 else { return };
-        let (sim, the_shop, gateway) = (stack.sim.clone(), stack.shop.clone(), gateway.clone());
+        let mut ports = self.ports.into_iter().flatten();
+        let (Some(stripe), Some(api)) = (ports.next(), ports.next()) else { return };
+        let (sim, gateway) = (stack.sim.clone(), gateway.clone());
         background(async move { crate::stripe::serve(sim, stripe).await });
-        serve_shop(shop, the_shop);
-        if let Some(the_outlet) = stack.outlet.clone() {
-            serve_shop(outlet, the_outlet);
+        for (shop, port) in stack.shops().zip(ports) {
+            serve_shop(port, shop.clone());
         }
         background(async move {
             let handle = move |request| {

@@ -7,8 +7,8 @@ use toml::de::DeTable;
 use super::reader::{Found, Place, Reader, Section};
 use super::urls::{Reach, check_url, reach};
 use super::{
-    CheckoutSource, Config, ConfigError, ConfigErrors, NoticeTarget, SecretStore, Source, StripeSource,
-    SweeperLimits, resources,
+    Config, ConfigError, ConfigErrors, NoticeTarget, SecretStore, ShopSource, Source, StripeSource,
+    SweeperLimits, System, resources,
 };
 use crate::domain::ids::Function;
 use crate::domain::money::Currency;
@@ -143,6 +143,9 @@ fn secret_names(section: &Section<'_>, key: &str, example: &str) -> Vec<String> 
     names.map(|found| secret_name(section.reader, found)).collect()
 }
 
+/// The kinds of sources, as written.
+const KINDS: [(&str, &str); 2] = [("stripe", "stripe"), ("checkout", "checkout")];
+
 fn sources(section: &Section<'_>, reader: &Reader<'_>) -> BTreeMap<String, Source> {
     let mut sources = BTreeMap::new();
     let names = section.names();
@@ -154,27 +157,23 @@ fn sources(section: &Section<'_>, reader: &Reader<'_>) -> BTreeMap<String, Sourc
             let instead = "write at most 32 lower case letters, digits and hyphens, beginning with a letter";
             reader.mistake(place.clone(), &section.key(&name), "is no name of a source", instead);
         }
-        let kinds = [("stripe", "stripe"), ("checkout", "checkout")];
-        match source.choice("kind", &kinds, "") {
+        match source.choice("kind", &KINDS, "") {
             "stripe" => {
                 sources.insert(name.clone(), Source::Stripe(stripe(source, &name)));
             }
-            "checkout" => shops.push((name, source)),
-            _ => {
+            "" => {
                 if !source.names().iter().any(|(key, _)| key == "kind") {
-                    reader.mistake(
-                        place,
-                        &source.key("kind"),
-                        "is missing",
-                        "write kind = \"stripe\" or \"checkout\"",
-                    );
+                    let kinds = KINDS.map(|(kind, _)| format!("\"{kind}\"")).join(" or ");
+                    let instead = format!("write kind = {kinds}");
+                    reader.mistake(place, &source.key("kind"), "is missing", instead);
                 }
             }
+            kind => shops.push((name, source, kind)),
         }
     }
     let live = sources.values().any(|s| matches!(s, Source::Stripe(s) if s.livemode));
-    for (name, source) in shops {
-        sources.insert(name.clone(), Source::Checkout(checkout(source, &name, live)));
+    for (name, source, kind) in shops {
+        sources.insert(name.clone(), Source::Shop(shop(source, &name, kind, live)));
     }
     sources
 }
@@ -246,7 +245,8 @@ fn api_keys(section: &Section<'_>) -> BTreeMap<String, String> {
     keys
 }
 
-fn checkout(section: Section<'_>, name: &str, live: bool) -> CheckoutSource {
+/// What all order systems are told, and then what only this kind is.
+fn shop(section: Section<'_>, name: &str, kind: &str, live: bool) -> ShopSource {
     let reader = section.reader;
     let base = section.required(
         "base_url",
@@ -254,7 +254,7 @@ fn checkout(section: Section<'_>, name: &str, live: bool) -> CheckoutSource {
         "\"https://shop.example.com/tandem\"",
     );
     let text = |found: Option<Found<String>>| found.map(|f| f.value).unwrap_or_default();
-    let source = CheckoutSource {
+    let source = ShopSource {
         name: name.to_owned(),
         base_url: base.and_then(|found| url(reader, found, reach(live))).unwrap_or_default(),
         stripe: text(section.required("stripe", None, "\"stripe\"")),
@@ -263,9 +263,14 @@ fn checkout(section: Section<'_>, name: &str, live: bool) -> CheckoutSource {
             .map(|found| secret_name(reader, found))
             .unwrap_or_default(),
         webhook_secrets: secret_names(&section, "webhook_secrets", "[\"shop-webhook-secret\"]"),
+        system: system(&section, kind),
     };
     section.finish();
     source
+}
+
+fn system(_section: &Section<'_>, _kind: &str) -> System {
+    System::Checkout
 }
 
 fn spans(from: Seconds, to: Seconds) -> std::ops::RangeInclusive<Seconds> {
@@ -459,7 +464,7 @@ fn cross_check(reader: &Reader<'_>, config: &Config) {
         }
     }
     for source in config.sources.values() {
-        let Source::Checkout(shop) = source else { continue };
+        let Source::Shop(shop) = source else { continue };
         if !shop.stripe.is_empty() && !stripes.iter().any(|s| s.name == shop.stripe) {
             let names = stripes.iter().map(|s| format!("\"{}\"", s.name)).collect::<Vec<_>>().join(", ");
             let key = format!("sources.{}.stripe", shop.name);

@@ -27,7 +27,7 @@ fn the_shipped_configuration_is_valid_and_spells_out_the_defaults() {
     assert_eq!(config.policy.limits, defaults.limits);
     assert_eq!(config.policy.refund.auto_up_to["EUR"], 50_000);
     assert!(config.test_only());
-    let shop = config.checkout("shop").unwrap();
+    let shop = config.shop("shop").unwrap();
     assert_eq!(
         config.stripe(&shop.stripe).unwrap().api_key_name(Function::Sweeper),
         Some("stripe-key-sweeper")

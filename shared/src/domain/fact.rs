@@ -166,10 +166,18 @@ pub enum What {
     },
     /// The buyer pressed the button of the stable link.
     BuyerAsked,
+    /// What we are about to tell adds to what the order system's own books hold as paid.
+    Telling {
+        /// How much of it is our own record then, ISO minor units.
+        records: i64,
+    },
     /// The order system acknowledged our view.
     ViewTold {
         /// Its version.
         version: u64,
+        /// How much of what its own books hold as paid is our record, ISO minor units.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recorded: Option<i64>,
     },
     /// A write-back or a notice failed in a way that repeating will not mend.
     TellFailed {

@@ -180,6 +180,9 @@ pub struct Order {
     /// What we last told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PaymentEcho>,
+    /// What the order system's own books hold as paid, whoever took it, ISO minor units. `None`: it keeps no such books.
+    #[serde(default, skip)]
+    pub paid: Option<i64>,
 }
 
 impl Order {

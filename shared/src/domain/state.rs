@@ -101,6 +101,12 @@ pub struct State {
     pub view_at: UnixTime,
     /// Version acknowledged by the order system.
     pub told_version: u64,
+    /// Of what the order system's own books hold as paid: our own record.
+    #[serde(default)]
+    pub recorded: i64,
+    /// The same once a write that is on its way has arrived; 0 when none is.
+    #[serde(default)]
+    pub telling: i64,
     /// The order system refused this version for good.
     pub tell_failed: Option<(u64, String)>,
     /// Notices sent.
@@ -238,8 +244,14 @@ impl State {
             }
             What::GaveUp { .. } => self.gave_up = self.attempts.keys().next_back().copied().or(Some(0)),
             What::BuyerAsked => self.buyer_asked = Some((self.facts, fact.at)),
-            What::ViewTold { version } => self.told_version = self.told_version.max(*version),
+            What::Telling { records } => self.telling = (*records).clamp(0, AMOUNT_MAX),
+            What::ViewTold { version, recorded } => {
+                self.told_version = self.told_version.max(*version);
+                self.recorded = recorded.map_or(self.recorded, |amount| amount.clamp(0, AMOUNT_MAX));
+                self.telling = 0;
+            }
             What::TellFailed { effect, detail } if effect == "tell" => {
+                self.telling = 0;
                 let again =
                     self.tell_failed.as_ref().is_some_and(|(version, _)| *version == self.view_version);
                 self.tell_failures = if again { self.tell_failures + 1 } else { 1 };

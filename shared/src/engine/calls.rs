@@ -224,6 +224,7 @@ mod tests {
             updated_at: UnixTime(0),
             version: 1,
             payment: None,
+            paid: None,
         }
     }
 

@@ -41,6 +41,8 @@ pub enum Prepared {
         effect: String,
         /// Its terms.
         terms: Terms,
+        /// What is known before the call: committed with the claim.
+        facts: Vec<(What, Reason)>,
     },
     /// No call is needed: these facts say it all.
     Facts(Vec<(What, Reason)>),

@@ -8,6 +8,7 @@ use crate::domain::money::MoneyError;
 use crate::domain::order::{Collection, Order};
 use crate::domain::plan::{Do, Reason, plan};
 use crate::domain::state::State;
+use crate::outbound::shop::OrderSystem as _;
 use crate::outbound::stripe::calls::TANDEM_ORDER;
 use crate::outbound::stripe::objects::{Expandable, Metadata};
 use crate::outbound::stripe::{StripeClient, StripeError};

@@ -81,7 +81,7 @@ impl Engine {
     fn named(&self, key: &str) -> Routed {
         match OrderKey::parse(key) {
             Ok(order) if order.stack() != self.config.stack => Routed::Foreign,
-            Ok(order) if self.shop_source(&order.shop()).is_ok() => Routed::Order(order),
+            Ok(order) if self.shop_of(&order).is_ok() => Routed::Order(order),
             _ => Routed::Unowned,
         }
     }

@@ -71,7 +71,7 @@ async fn one<W: Worker>(engine: &Engine, worker: &W, delivery: Delivery) -> Resu
     let (cause, meant) = match message.body {
         Body::Wake { order } => (Cause::Woken, Meant::Order(order, None)),
         Body::Order { source, order_id, version, event, .. } => {
-            let made = OrderKey::new(&engine.config.stack, "checkout", &source, &order_id);
+            let made = engine.config.order_key(engine.shop_source(&source)?, &order_id);
             let key = made.map_err(|e| EngineError::Config(e.to_string()))?;
             let about = version.map(|v| v.to_string());
             (Cause::Changed(version), Meant::Order(key, Some(delivery_of(&source, &event, about.as_deref()))))

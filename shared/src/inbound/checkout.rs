@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Reading, may_be_object, parked, sha256_hex};
-use crate::config::CheckoutSource;
+use crate::config::ShopSource;
 use crate::queue::{Body, Queue};
 
 #[derive(Deserialize)]
@@ -17,7 +17,7 @@ struct Notice {
 }
 
 /// Reads a verified body. `delivery` is its `webhook-id`.
-pub fn read(source: &CheckoutSource, delivery: &str, bytes: &[u8]) -> Reading {
+pub fn read(source: &ShopSource, delivery: &str, bytes: &[u8]) -> Reading {
     let park = |reason: &str| parked(Queue::Orders, &source.name, Some(delivery.to_owned()), bytes, reason);
     if !may_be_object(bytes) {
         return park("no JSON object");
@@ -69,14 +69,16 @@ pub fn is_order_id(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::System;
 
-    fn source() -> CheckoutSource {
-        CheckoutSource {
+    fn source() -> ShopSource {
+        ShopSource {
             name: "shop".into(),
             base_url: "https://shop.example.com".into(),
             stripe: "stripe".into(),
             api_key: "k".into(),
             webhook_secrets: vec!["s".into()],
+            system: System::Checkout,
         }
     }
 

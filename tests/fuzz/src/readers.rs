@@ -83,7 +83,7 @@ pub fn stripe_event(data: &[u8]) {
 
 /// A signed notice of a shop.
 pub fn order_notice(data: &[u8]) {
-    let Some(source) = config().checkout("shop") else { return };
+    let Some(source) = config().shop("shop") else { return };
     match checkout::read(source, "msg_1", data) {
         Reading::Hint { body, event, .. } => {
             may_be_queued(&body);

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use http::Method;
+use local::shop::Speaks;
 use local::stack::{Stack, local_secrets};
 use serde_json::Value;
 use shared::domain::time::Seconds;
@@ -96,7 +97,7 @@ async fn the_shop_signs_with_both_secrets_while_its_own_is_rotated() {
     stack.shop.set(|knobs| knobs.lose_notices = u32::MAX);
     let old = local_secrets::shop_webhook();
     // Another one of the shape that the shop's secrets have.
-    let new = local_secrets::outlet_webhook();
+    let new = local_secrets::webhook_of("shop", Speaks::Checkout);
     let both = async |id: &str, delivery: &str| {
         let (now, body) = (stack.clock.now(), body(id));
         let one = |secret: &str| {

@@ -6,6 +6,7 @@ pub(crate) mod people;
 mod races;
 
 use futures::future::LocalBoxFuture;
+use local::shop::Speaks;
 use local::stack::Options;
 
 use crate::world::{World, options};
@@ -32,7 +33,7 @@ macro_rules! scenarios {
 
 /// Two shops on one Stripe account that number orders and buyers alike.
 fn two_shops() -> Options {
-    Options { outlet: true, ..options() }
+    Options { beside: vec![("outlet", Speaks::Checkout)], ..options() }
 }
 
 scenarios! {

@@ -222,7 +222,7 @@ impl World {
 
     /// The key of an order of any shop.
     pub fn key_in(&self, shop: &str, id: &str) -> OrderKey {
-        match OrderKey::new(&self.stack.config.stack, "checkout", shop, id) {
+        match self.stack.key_in(shop, id) {
             Ok(key) => key,
             Err(error) => panic!("order id {id:?}: {error}"),
         }
@@ -241,11 +241,7 @@ impl World {
 
     /// The order as any shop has it.
     pub fn record_at(&self, shop: &str, id: &str) -> Option<OrderRecord> {
-        match (shop, &self.stack.outlet) {
-            ("outlet", Some(outlet)) => outlet.order(id),
-            ("outlet", None) => None,
-            _ => self.record(id),
-        }
+        self.stack.shop_named(shop)?.order(id)
     }
 
     /// An operator's engine.

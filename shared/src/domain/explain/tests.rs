@@ -29,6 +29,7 @@ fn order(total: i64, status: OrderStatus, version: u64) -> What {
         balance_due_at: None,
         refund_requests: Vec::new(),
         refunds: Vec::new(),
+        paid: None,
         items_hash: "h".into(),
         echo: None,
         version,

@@ -60,7 +60,15 @@ pub(super) fn of_fact(what: &What, before: &State) -> String {
         }
         What::GaveUp { class } => format!("gave up after {}: no more tries by itself", class_words(*class)),
         What::BuyerAsked => "the buyer pressed the button of the payment link".to_owned(),
-        What::ViewTold { version } => format!("the order system acknowledged our view, version {version}"),
+        What::Telling { records } => {
+            format!(
+                "the order system's books are told that {} is paid through us",
+                of_order(*records, before)
+            )
+        }
+        What::ViewTold { version, .. } => {
+            format!("the order system acknowledged our view, version {version}")
+        }
         What::TellFailed { effect, detail } => format!("{effect} was refused for good: {detail}"),
         What::Noticed { key } => format!("notice {key} went out"),
         What::Unknown { was } => format!("a fact of kind {was:?}, which only another build can read"),

@@ -40,6 +40,9 @@ pub struct OrderView {
     /// Refunds the system reports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<ReportedRefund>,
+    /// What its own books hold as paid, whoever took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid: Option<i64>,
     /// Hash of the lines.
     pub items_hash: String,
     /// What it says we told it, when that differs from what we told it.
@@ -71,6 +74,7 @@ impl OrderView {
                 .collect(),
             // Records that carry our request id are our own write-back.
             refunds: order.refunds.iter().filter(|r| r.request.is_none()).cloned().collect(),
+            paid: order.paid,
             items_hash: hash_of(&items),
             echo: order.payment.clone(),
             version: order.version,

@@ -109,6 +109,7 @@ impl Bytes {
             capture: self.pick(&[CaptureMode::AtOnce, CaptureMode::OnFulfilment]),
             deposit: self.some(Self::amount),
             balance_due_at: self.some(Self::time),
+            paid: self.some(Self::amount),
             refund_requests: self
                 .some(|b| RefundRequest {
                     id: b.id("r"),
@@ -337,7 +338,7 @@ impl Bytes {
             },
             19 => What::GaveUp { class: DeclineClass::Never },
             20 => What::BuyerAsked,
-            21 => What::ViewTold { version: self.number(40) },
+            21 => What::ViewTold { version: self.number(40), recorded: self.some(Self::amount) },
             22 => {
                 let effect = self.word(&["tell", "notice:case:limit"]);
                 What::TellFailed { effect, detail: "it answers 422".into() }

@@ -32,6 +32,7 @@ impl State {
             | What::RetryScheduled { .. }
             | What::GaveUp { .. }
             | What::BuyerAsked
+            | What::Telling { .. }
             | What::ViewTold { .. }
             | What::TellFailed { .. }
             | What::Noticed { .. }

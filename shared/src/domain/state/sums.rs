@@ -143,15 +143,26 @@ impl State {
         }
     }
 
-    /// Due by `now`: target less gross captured, at least 0. A refund or a lost dispute makes nothing due again.
+    /// Paid by other means, by the order system's own books: what they hold less our own record, at least 0. A record of
+    /// ours that is still on its way counts as arrived.
+    pub fn elsewhere(&self) -> i64 {
+        let paid = self.order.as_ref().and_then(|o| o.paid).unwrap_or(0);
+        paid.saturating_sub(self.recorded.max(self.telling)).clamp(0, AMOUNT_MAX)
+    }
+
+    /// Due by `now`: target less gross captured and less what was paid by other means, at least 0. A refund or a lost
+    /// dispute makes nothing due again.
     pub fn due(&self, now: UnixTime) -> i64 {
-        (self.target(now) - self.captured()).max(0)
+        (self.target(now) - self.captured() - self.elsewhere()).max(0)
     }
 
     /// Captured beyond what is owed, after refunds made or asked and lost disputes; a cancelled order owes nothing.
     pub fn excess(&self) -> i64 {
         let Some(order) = &self.order else { return 0 };
-        let owed = if order.status == OrderStatus::Cancelled { 0 } else { order.total };
+        let owed = match order.status {
+            OrderStatus::Cancelled => 0,
+            _ => (order.total - self.elsewhere()).max(0),
+        };
         (self.captured() - self.refunded() - self.asked() - self.lost()).saturating_sub(owed).max(0)
     }
 
@@ -194,7 +205,7 @@ impl State {
             amount_due: if order.status == OrderStatus::Cancelled {
                 0
             } else {
-                (order.total - captured).max(0)
+                (order.total - captured - self.elsewhere()).max(0)
             },
             amount_captured: captured,
             amount_refunded: self.refunded(),
@@ -219,6 +230,9 @@ impl State {
                 () if refunded + lost >= captured => (S::Refunded, "nothing_left".into()),
                 () if refunded + lost > 0 => (S::PartiallyRefunded, "part_returned".into()),
                 () if captured >= order.total => (S::Paid, "captured_in_full".into()),
+                () if captured + self.elsewhere() >= order.total => {
+                    (S::Paid, "paid_in_part_elsewhere".into())
+                }
                 () => (S::PartiallyPaid, "part_captured".into()),
             };
         }
@@ -232,6 +246,9 @@ impl State {
         }
         if order.total == 0 {
             return (S::Paid, "nothing_to_pay".into());
+        }
+        if self.elsewhere() >= order.total {
+            return (S::Paid, "paid_elsewhere".into());
         }
         if let Some(EffectResult::Refused { code, .. }) = self.last_attempt().and_then(|a| a.created.as_ref())
         {

@@ -4,10 +4,17 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use super::super::http::{Http, HttpRequest, SendFuture};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::super::http::{Http, HttpRequest, HttpResponse, SendError, SendFuture};
+use super::super::stripe::Effect;
 use super::*;
+use crate::config::System;
 use crate::domain::money::Currency;
-use crate::domain::view::PaymentStatus;
+use crate::domain::view::{PaymentStatus, PaymentView};
+use crate::outbound::shop::BODY_BYTES_MAX;
 
 struct Canned {
     answer: Mutex<Option<Result<HttpResponse, SendError>>>,
@@ -24,12 +31,13 @@ impl Http for Canned {
 
 fn client(answer: Result<HttpResponse, SendError>) -> (CheckoutClient, Arc<Canned>) {
     let http = Arc::new(Canned { answer: Mutex::new(Some(answer)), seen: Mutex::default() });
-    let source = CheckoutSource {
+    let source = ShopSource {
         name: "shop".into(),
         base_url: "http://127.0.0.1:1/api/".into(),
         stripe: "stripe".into(),
         api_key: "shop-token".into(),
         webhook_secrets: vec![],
+        system: System::Checkout,
     };
     (CheckoutClient::new(http.clone(), source, SecretString::from("token-of-the-shop".to_owned())), http)
 }
@@ -44,7 +52,7 @@ fn good() -> Value {
         "customer": {"id": "c1", "email": "ada@example.org", "name": "Ada"}, "refund_requests": [{"id": "r1", "amount": 5}]})
 }
 
-async fn read(body: &Value) -> Result<Order, CheckoutError> {
+async fn read(body: &Value) -> Result<Order, ShopError> {
     client(answer(200, "application/json", body.to_string())).0.get_order("o 1").await
 }
 
@@ -80,7 +88,7 @@ async fn a_bad_field_is_named_with_its_value_but_contact_data_never() {
         let mut body = good();
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         let error = read(&body).await.unwrap_err();
-        let CheckoutError::Field { field: f, found: v, .. } = &error else { panic!("{error}") };
+        let ShopError::Field { field: f, found: v, .. } = &error else { panic!("{error}") };
         assert_eq!((f.as_str(), v.as_str()), (field, found), "{change}");
         assert!(!error.to_string().to_lowercase().contains("ada"), "{error}");
     }
@@ -124,12 +132,16 @@ async fn every_failure_says_whether_a_write_back_can_have_happened() {
         (answer(200, json, "[]"), Unknown, "field `(body)` is a list"),
         (answer(200, json, vec![b' '; BODY_BYTES_MAX + 1]), Unknown, "bytes, more than 1048576"),
     ] {
-        let error = client(reply).0.write_back("o 1", 7, &view).await.unwrap_err();
+        let error = client(reply)
+            .0
+            .tell(&Telling { id: "o 1", version: 7, view: &view, recorded: 0 })
+            .await
+            .unwrap_err();
         assert_eq!(error.effect(), effect, "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
     let (client, http) = client(answer(200, json, good().to_string()));
-    client.write_back("o 1", 7, &view).await.unwrap();
+    client.tell(&Telling { id: "o 1", version: 7, view: &view, recorded: 0 }).await.unwrap();
     let request = http.seen.lock().unwrap().take().unwrap();
     assert_eq!(request.method(), Method::PATCH);
     let sent: WriteBack = serde_json::from_slice(request.body()).unwrap();
@@ -155,16 +167,13 @@ async fn a_page_is_read_strictly_and_its_cursor_is_sent_back_encoded() {
         (r#"{"as_of":1,"orders":[],"next_cursor":5}"#, "next_cursor"),
     ] {
         let error = client(answer(200, "application/json", bad)).0.list(UnixTime(1), None).await.unwrap_err();
-        assert!(matches!(&error, CheckoutError::Field { field: f, .. } if f == field), "{error}");
+        assert!(matches!(&error, ShopError::Field { field: f, .. } if f == field), "{error}");
     }
 }
 
 #[tokio::test]
 async fn an_id_that_is_a_path_is_never_sent() {
     for id in ["", ".", ".."] {
-        assert!(matches!(
-            client(answer(200, "", "")).0.get_order(id).await,
-            Err(CheckoutError::Field { .. })
-        ));
+        assert!(matches!(client(answer(200, "", "")).0.get_order(id).await, Err(ShopError::Field { .. })));
     }
 }

@@ -161,7 +161,9 @@ pub(super) async fn dashboard_against_requested(world: &World) {
 
 pub(super) async fn two_shops(world: &World) {
     let here = world.place(euros(2100, Some("susi"))).await;
-    let Some(outlet) = &world.stack.outlet else { return world.broken("there is no second shop") };
+    let Some(outlet) = world.stack.shop_named("outlet") else {
+        return world.broken("there is no second shop");
+    };
     let there = match outlet.place(euros(2200, Some("susi"))) {
         Ok(order) => order.id,
         Err(error) => return world.broken(error.to_string()),

@@ -36,6 +36,7 @@ pub(crate) fn order(total: i64) -> OrderView {
         balance_due_at: None,
         refund_requests: Vec::new(),
         refunds: Vec::new(),
+        paid: None,
         items_hash: "h".into(),
         echo: None,
         version: 1,

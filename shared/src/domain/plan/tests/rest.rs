@@ -59,7 +59,7 @@ fn shows(story: Story, terms: &Terms) -> Story {
         Terms::Refund { request, charge, amount_stripe } => {
             story.see(refund(&format!("re_{request}"), charge, *amount_stripe, "succeeded", Some(request)))
         }
-        Terms::Tell { version } => story.see(What::ViewTold { version: *version }),
+        Terms::Tell { version } => story.see(What::ViewTold { version: *version, recorded: None }),
         Terms::Notice { key } => story.see(What::Noticed { key: key.clone() }),
     }
 }

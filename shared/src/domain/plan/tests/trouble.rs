@@ -148,7 +148,7 @@ fn a_refused_write_back_is_repeated_once_per_approval() {
     let story = story.order(order(500)).settled();
     assert!(tells(&story));
     let version = story.state().view_version;
-    assert_eq!(case(&story.see(What::ViewTold { version }).settled()), None);
+    assert_eq!(case(&story.see(What::ViewTold { version, recorded: None }).settled()), None);
 }
 
 #[test]
@@ -163,14 +163,14 @@ fn a_version_that_a_restored_table_forgot_is_exceeded_once_and_never_by_a_loop()
     // Its own echo, with the answer lost: nothing to see.
     assert!(!story.state().is_news(&What::OrderSeen(Box::new(holds(version, shown)))));
     for (held, status) in [(40, shown), (version, "refunded")] {
-        let story = story.clone().see(What::ViewTold { version: version - 1 });
+        let story = story.clone().see(What::ViewTold { version: version - 1, recorded: None });
         assert!(story.state().is_news(&What::OrderSeen(Box::new(holds(held, status)))), "{held} {status}");
         let story = story.order(holds(held, status)).settled();
         assert_eq!(story.state().view_version, held + 1);
         assert!(tells(&story), "it is told above what it holds");
         // A shop that counts by itself takes nothing: no second jump before the first was taken.
         assert!(!story.state().is_news(&What::OrderSeen(Box::new(holds(held + 9, status)))));
-        let told = story.see(What::ViewTold { version: held + 1 }).settled();
+        let told = story.see(What::ViewTold { version: held + 1, recorded: None }).settled();
         assert!(!tells(&told));
         let changed = told.order(holds(held + 1, shown)).order(order(500)).settled();
         assert!(changed.state().view_version > held + 1, "and what comes after lies above as well");
@@ -183,7 +183,7 @@ fn a_version_that_a_restored_table_forgot_is_exceeded_once_and_never_by_a_loop()
 fn an_echo_that_differs_after_an_acknowledgement_is_a_case_not_a_loop() {
     let story = Story::of(order(0));
     let version = story.state().view_version;
-    let story = story.see(What::ViewTold { version });
+    let story = story.see(What::ViewTold { version, recorded: None });
     let echo = Some(PaymentEcho { version, status: "refunded".into() });
     let story = story.order(OrderView { echo, ..order(0) }).settled();
     assert_eq!(story.case(&format!("echo:{version}")), Some(CaseKind::WriteBack));

@@ -1,15 +1,19 @@
-//! The checkout protocol over HTTP.
+//! The checkout protocol: its API, and its notices as Standard Webhooks.
 
 use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use shared::domain::time::UnixTime;
+use shared::domain::order::Order;
+use shared::domain::time::{Seconds, UnixTime};
 use shared::domain::view::WriteBack;
 use shared::outbound::http::{HttpRequest, HttpResponse};
 
-use super::{NewOrder, Shop, ShopError};
+use super::answer::{error, json_answer};
+use super::face::{Change, Face};
+use super::notices::Delivery;
+use super::{NewOrder, Shop, ShopConfig, ShopError, State, signature};
 use crate::aws::{percent_decode, query_value};
 
 /// Orders on one page of a listing.
@@ -30,11 +34,74 @@ struct ChangeBody {
     total: i64,
 }
 
+/// Waits between attempts, as Standard Webhooks suggests; then the shop gives up.
+const RETRY_AFTER: [Seconds; 9] = [
+    Seconds(5),
+    Seconds::minutes(5),
+    Seconds::minutes(30),
+    Seconds::hours(2),
+    Seconds::hours(5),
+    Seconds::hours(10),
+    Seconds::hours(14),
+    Seconds::hours(20),
+    Seconds::hours(24),
+];
+
+/// The face of the checkout protocol.
+pub(super) struct Checkout;
+
+impl Face for Checkout {
+    fn is_api(&self, path: &str) -> bool {
+        path == "/orders" || path.starts_with("/orders/")
+    }
+
+    fn api(&self, shop: &Shop, request: &HttpRequest) -> HttpResponse {
+        shop.checkout_api(request)
+    }
+
+    fn deliveries(&self, state: &mut State, change: Change, order: &Order, now: UnixTime) -> Vec<Delivery> {
+        state.sent += 1;
+        let kind = match change {
+            Change::Created => "order.created",
+            Change::Updated => "order.updated",
+        };
+        let body = json!({"type": kind, "timestamp": now.to_string(), "data": {"id": order.id, "version": order.version}});
+        vec![Delivery {
+            id: format!("msg_{:05}_{}", state.sent, order.id),
+            order: order.id.clone(),
+            topic: kind,
+            body: Bytes::from(body.to_string()),
+            due_at: now,
+            attempt: 0,
+        }]
+    }
+
+    fn outgoing(
+        &self,
+        _state: &State,
+        config: &ShopConfig,
+        delivery: &Delivery,
+        now: UnixTime,
+    ) -> Option<HttpRequest> {
+        let signature = signature::sign(&config.webhook_secret, &delivery.id, now.0, &delivery.body);
+        let request = http::Request::builder()
+            .method(Method::POST)
+            .uri(&config.webhook_url)
+            .header("content-type", "application/json")
+            .header("webhook-id", &delivery.id)
+            .header("webhook-timestamp", now.0)
+            .header("webhook-signature", signature);
+        request.body(delivery.body.clone()).ok()
+    }
+
+    fn after(&self, _state: &mut State, delivery: &Delivery, status: Option<u16>) -> Option<Seconds> {
+        let accepted = status.is_some_and(|s| (200..300).contains(&s));
+        RETRY_AFTER.get(delivery.attempt).copied().filter(|_| !accepted)
+    }
+}
+
 impl Shop {
-    pub(super) fn api(&self, request: &HttpRequest) -> HttpResponse {
-        if self.lock().knobs.down {
-            return error(503, "the shop is down for maintenance");
-        }
+    fn checkout_api(&self, request: &HttpRequest) -> HttpResponse {
         let expected = format!("Bearer {}", self.0.config.api_token);
         let shown = request.headers().get(http::header::AUTHORIZATION).and_then(|v| v.to_str().ok());
         if shown != Some(expected.as_str()) {
@@ -67,18 +134,8 @@ impl Shop {
         }
     }
 
-    /// The order, or for a stale read the order before its last change.
-    fn read(&self, id: &str) -> Result<shared::domain::order::Order, ShopError> {
-        let mut state = self.lock();
-        let kept = state.record.orders.get(id).ok_or_else(|| ShopError::NoOrder(id.to_owned()))?;
-        let (now, before) = (kept.order.clone(), kept.before.as_deref().cloned());
-        match before {
-            Some(before) if state.knobs.stale_reads > 0 => {
-                state.knobs.stale_reads -= 1;
-                Ok(before)
-            }
-            _ => Ok(now),
-        }
+    fn read(&self, id: &str) -> Result<Order, ShopError> {
+        Ok(self.shown(id)?.0)
     }
 
     /// One page in the order of (`updated_at`, id); the cursor is the last line given.
@@ -120,21 +177,4 @@ fn body<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, ShopError> {
         tracing::debug!(%why, "the shop cannot read a body");
         ShopError::Invalid("the body does not fit the protocol's JSON Schema")
     })
-}
-
-pub(super) fn json_answer(status: u16, body: &Value) -> HttpResponse {
-    text_answer(status, "application/json", body.to_string())
-}
-
-/// An error as the API gives it.
-pub(super) fn error(status: u16, message: &str) -> HttpResponse {
-    json_answer(status, &json!({"error": {"message": message}}))
-}
-
-pub(super) fn text_answer(status: u16, content_type: &'static str, body: String) -> HttpResponse {
-    let mut answer = HttpResponse::new(Bytes::from(body));
-    *answer.status_mut() =
-        http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
-    answer
 }
