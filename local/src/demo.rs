@@ -14,6 +14,7 @@ use shared::domain::time::{Seconds, UnixTime};
 
 pub use self::audit::{Expected, audit};
 use crate::aws::{FOREIGN_VISIBILITY_SECONDS, Foreign, VISIBILITY_SECONDS};
+use crate::shop::Speaks;
 use crate::stack::{Error, Options as StackOptions, Sabotage, Stack};
 
 /// How to run the demo.
@@ -27,6 +28,8 @@ pub struct Options {
     pub in_process: bool,
     /// Which services are somebody else's.
     pub foreign: Foreign,
+    /// What the shop speaks.
+    pub speaks: Speaks,
 }
 
 /// Prints to the terminal: this is what the command is for.
@@ -60,7 +63,9 @@ pub async fn run(options: Options) -> bool {
 async fn play(options: &Options) -> Result<Vec<String>, Error> {
     let base = if options.in_process { StackOptions::in_process() } else { StackOptions::sockets() };
     let foreign = options.foreign.clone();
-    let stack = Stack::start(StackOptions { sabotage: options.sabotage, foreign, ..base }).await?;
+    let stack =
+        Stack::start(StackOptions { sabotage: options.sabotage, speaks: options.speaks, foreign, ..base })
+            .await?;
     if options.record.is_some() {
         stack.tally.record();
     }
