@@ -276,7 +276,7 @@ impl Draft<'_> {
         }
         let others = self.state.asked() - request.amount;
         let left = self.state.captured() - self.state.refunded() - others - self.state.lost();
-        left.saturating_sub(order.total) < request.amount
+        left.saturating_sub(self.state.owed()) < request.amount
     }
 
     fn withdraw(&mut self, request: &Request, case: &str) {

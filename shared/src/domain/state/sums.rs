@@ -156,13 +156,20 @@ impl State {
         (self.target(now) - self.captured() - self.elsewhere()).max(0)
     }
 
-    /// Captured beyond what is owed, after refunds made or asked and lost disputes; a cancelled order owes nothing.
+    /// What the order owes us in all: its total less what was paid by other means; a cancelled order owes nothing.
+    pub fn owed(&self) -> i64 {
+        match &self.order {
+            Some(order) if order.status != OrderStatus::Cancelled => (order.total - self.elsewhere()).max(0),
+            _ => 0,
+        }
+    }
+
+    /// Captured beyond what is owed, after refunds made or asked and lost disputes.
     pub fn excess(&self) -> i64 {
-        let Some(order) = &self.order else { return 0 };
-        let owed = match order.status {
-            OrderStatus::Cancelled => 0,
-            _ => (order.total - self.elsewhere()).max(0),
-        };
+        if self.order.is_none() {
+            return 0;
+        }
+        let owed = self.owed();
         (self.captured() - self.refunded() - self.asked() - self.lost()).saturating_sub(owed).max(0)
     }
 

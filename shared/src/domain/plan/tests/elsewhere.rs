@@ -1,0 +1,66 @@
+//! Paid by other means: what the order system's own books hold beside our record.
+
+use super::kit::{Story, check, order};
+use crate::domain::fact::{OrderView, What};
+use crate::domain::view::PaymentStatus;
+
+/// The order with so much in its system's own books.
+fn booked(total: i64, paid: i64) -> OrderView {
+    OrderView { paid: Some(paid), ..order(total) }
+}
+
+fn status(story: &Story) -> (PaymentStatus, i64, String) {
+    let view = story.state().view.unwrap();
+    (view.status, view.amount_due, view.reason)
+}
+
+#[test]
+fn a_part_paid_in_the_order_system_is_not_charged_again() {
+    let story = Story::of(booked(1000, 400));
+    check(&story, &["payment-creator: session:1 600 (first_session)"]);
+    assert_eq!(status(&story), (PaymentStatus::AwaitingPayment, 600, "nothing_paid_yet".into()));
+}
+
+#[test]
+fn a_page_that_asks_for_more_than_is_left_is_closed() {
+    let story = Story::of(booked(1000, 0)).with_session(1);
+    let part = story.clone().order(booked(1000, 400));
+    check(&part, &["payment-creator: expire:cs_1 (amount_changed)"]);
+    let whole = story.order(booked(1000, 1000));
+    check(&whole, &["payment-creator: expire:cs_1 (nothing_due)"]);
+    assert_eq!(status(&whole), (PaymentStatus::Paid, 0, "paid_elsewhere".into()));
+}
+
+#[test]
+fn our_own_record_in_its_books_is_not_another_payment() {
+    let story = Story::of(booked(1000, 0)).with_session(1).paid(1, 1000);
+    // On its way: it may have arrived, the answer may be lost.
+    let telling = story.see(What::Telling { records: 1000 }).order(booked(1000, 1000));
+    assert_eq!(telling.state().elsewhere(), 0);
+    check(&telling, &[]);
+    let version = telling.state().view_version;
+    let told = telling.see(What::ViewTold { version, recorded: Some(1000) });
+    assert_eq!((told.state().elsewhere(), told.state().telling), (0, 0));
+    check(&told, &[]);
+    assert_eq!(status(&told), (PaymentStatus::Paid, 0, "captured_in_full".into()));
+}
+
+#[test]
+fn a_record_that_was_refused_is_none_of_ours() {
+    let story = Story::of(booked(1000, 0)).with_session(1).paid(1, 1000).see(What::Telling { records: 1000 });
+    let refused = story.see(What::TellFailed { effect: "tell".into(), detail: "paid already".into() });
+    assert_eq!(refused.order(booked(1000, 1000)).state().elsewhere(), 1000);
+}
+
+#[test]
+fn an_order_paid_twice_over_is_proposed_for_a_refund_that_a_person_decides() {
+    let story = Story::of(booked(1000, 0)).with_session(1).order(booked(1000, 1000)).paid(1, 1000);
+    let settled = story.settled();
+    assert_eq!(settled.state().excess() + settled.state().asked(), 1000);
+    check(&settled, &[]);
+    let cases: Vec<_> = settled.state().cases.into_keys().collect();
+    assert_eq!(cases, ["refund:excess:ch_1:1000"]);
+    // The other payment was taken back there: nothing is called for any more.
+    let alone = settled.order(booked(1000, 0)).settled();
+    assert!(!alone.state().case_open("refund:excess:ch_1:1000"));
+}
