@@ -29,6 +29,11 @@ impl Speaks {
         }
     }
 
+    /// The one of that kind.
+    pub fn of(kind: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|s| s.kind() == kind)
+    }
+
     pub(super) fn face(self) -> &'static dyn Face {
         match self {
             Self::Checkout => &checkout::Checkout,

@@ -112,7 +112,8 @@ impl Length {
 /// Whether a call changes something on the other side.
 pub fn writes(label: &IoLabel) -> bool {
     match label.service {
-        "stripe" | "shop" | "other" => !label.operation.starts_with("GET "),
+        // A query over GraphQL is a POST that changes nothing.
+        "stripe" | "shop" | "other" => !["GET ", "query "].iter().any(|p| label.operation.starts_with(p)),
         _ => !matches!(
             label.operation.as_str(),
             "GetItem"

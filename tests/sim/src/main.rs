@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use local::shop::Speaks;
 use shared::planted::{Bug, plant};
 use sim::cut::Cut;
 use sim::interleave::{Effort, pairs};
@@ -40,6 +41,12 @@ enum Command {
     },
     /// Cuts every call of every story, or a share of them.
     Sweep {
+        /// What the shops speak, as `kind` in the configuration.
+        #[arg(long, default_value = "checkout")]
+        system: String,
+        /// Only calls to the order system.
+        #[arg(long)]
+        shop_only: bool,
         /// Only stories whose name contains this.
         #[arg(long, default_value = "")]
         only: String,
@@ -127,14 +134,19 @@ fn main() -> ExitCode {
             }
             replay(&scenario, cut, calls)
         }
-        Command::Sweep { only, one_in, others_one_in, seed, threads } => {
-            let plan = Plan { seed, one_in, others_one_in };
-            sweep_some(&only, plan, threads.unwrap_or_else(cores))
+        Command::Sweep { system, shop_only, only, one_in, others_one_in, seed, threads } => {
+            let Some(speaks) = Speaks::of(&system) else {
+                let kinds: Vec<&str> = Speaks::ALL.iter().map(|s| s.kind()).collect();
+                say(&format!("{system:?} is no order system; there are {}", kinds.join(", ")));
+                return ExitCode::from(2);
+            };
+            let plan = Plan { seed, one_in, others_one_in, service: shop_only.then_some("shop") };
+            sweep_some(&only, speaks, plan, threads.unwrap_or_else(cores))
         }
         Command::Teeth { only, most, hinted } => teeth(&only, if hinted { 0 } else { most }, hinted),
         Command::Report { one_in, others_one_in, schedules, random, most, seed } => {
             let effort = Effort { most: schedules, random, seed };
-            let plan = Plan { seed, one_in, others_one_in };
+            let plan = Plan { seed, one_in, others_one_in, service: None };
             let (text, good) = report(Depth { plan, effort, most, threads: cores() });
             say(&text);
             if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -218,8 +230,9 @@ fn replay(name: &str, cut: Option<Cut>, calls: bool) -> ExitCode {
     if outcome.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn sweep_some(only: &str, plan: Plan, threads: usize) -> ExitCode {
-    let stories: Vec<_> = scenario::all().into_iter().filter(|s| s.name.contains(only)).collect();
+fn sweep_some(only: &str, speaks: Speaks, plan: Plan, threads: usize) -> ExitCode {
+    let stories = scenario::all().into_iter().filter(|s| s.name.contains(only));
+    let stories: Vec<_> = stories.map(|s| s.over(speaks)).collect();
     let began = std::time::Instant::now();
     let swept = sweep(&stories, plan, threads);
     for (command, violations) in &swept.bad {

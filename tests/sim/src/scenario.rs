@@ -20,13 +20,43 @@ pub struct Scenario {
     pub play: for<'a> fn(&'a World) -> LocalBoxFuture<'a, ()>,
     /// What the stack starts with.
     pub options: fn() -> Options,
+    /// What its shops speak.
+    pub speaks: Speaks,
+}
+
+impl Scenario {
+    /// The same with shops that speak something else.
+    pub fn over(self, speaks: Speaks) -> Self {
+        Self { speaks, ..self }
+    }
+
+    /// Its name on the command line, `NAME` or `NAME@KIND`.
+    pub fn label(&self) -> String {
+        match self.speaks {
+            Speaks::Checkout => self.name.to_owned(),
+            other => format!("{}@{}", self.name, other.kind()),
+        }
+    }
+
+    /// What its stack starts with.
+    pub fn start(&self) -> Options {
+        let mut options = (self.options)();
+        options.speaks = self.speaks;
+        options.beside.iter_mut().for_each(|(_, speaks)| *speaks = self.speaks);
+        options
+    }
 }
 
 macro_rules! scenarios {
     ($($name:literal => $play:path, $options:path);* $(;)?) => {
         /// All of them.
         pub fn all() -> Vec<Scenario> {
-            vec![$(Scenario { name: $name, play: |world| Box::pin($play(world)), options: $options }),*]
+            vec![$(Scenario {
+                name: $name,
+                play: |world| Box::pin($play(world)),
+                options: $options,
+                speaks: Speaks::Checkout,
+            }),*]
         }
     };
 }
@@ -60,7 +90,9 @@ scenarios! {
     "money-switch" => people::money_switch, options;
 }
 
-/// The story of that name.
-pub fn named(name: &str) -> Option<Scenario> {
-    all().into_iter().find(|s| s.name == name)
+/// The story of that label.
+pub fn named(label: &str) -> Option<Scenario> {
+    let (name, kind) = label.split_once('@').unwrap_or((label, Speaks::Checkout.kind()));
+    let speaks = Speaks::of(kind)?;
+    all().into_iter().find(|s| s.name == name).map(|s| s.over(speaks))
 }

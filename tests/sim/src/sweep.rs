@@ -74,7 +74,7 @@ impl Run {
     }
 
     async fn tell_here(&self) -> Outcome {
-        let world = World::start((self.scenario.options)(), self.cut).await;
+        let world = World::start(self.scenario.start(), self.cut).await;
         (self.scenario.play)(&world).await;
         let (ended, told) = (world.stack.clock.now(), world.cutter.count());
         if let Some(until) = world.cutter.lasts_until() {
@@ -111,7 +111,7 @@ impl Run {
     /// How it is told again.
     pub fn command(&self) -> String {
         let cut = self.cut.map(|c| format!(" --cut {c}")).unwrap_or_default();
-        format!("cargo run -p sim --release -- replay {}{cut}", self.scenario.name)
+        format!("cargo run -p sim --release -- replay {}{cut}", self.scenario.label())
     }
 }
 
@@ -139,13 +139,18 @@ pub struct Plan {
     pub one_in: u64,
     /// Of the other lengths, one in so many.
     pub others_one_in: u64,
+    /// Only calls to this service are cut.
+    pub service: Option<&'static str>,
 }
 
 impl Plan {
     /// Everything.
-    pub const FULL: Self = Self { seed: 0, one_in: 1, others_one_in: 1 };
+    pub const FULL: Self = Self { seed: 0, one_in: 1, others_one_in: 1, service: None };
 
-    fn takes(&self, scenario: &str, cut: Cut) -> bool {
+    fn takes(&self, scenario: &str, cut: Cut, label: &IoLabel) -> bool {
+        if self.service.is_some_and(|service| service != label.service) {
+            return false;
+        }
         let one_in = if cut.length == Length::Delivery { self.one_in } else { self.others_one_in };
         let text = format!("{}:{scenario}:{cut}", self.seed);
         // FNV-1a: the same on every machine and in every build.
@@ -229,7 +234,9 @@ pub fn sweep(scenarios: &[Scenario], plan: Plan, threads: usize) -> Swept {
     let mut todo = Vec::new();
     for (run, outcome) in tell_all(&clean, threads) {
         swept.ios += points(&outcome).len();
-        let chosen = cuts(&outcome).into_iter().filter(|c| plan.takes(run.scenario.name, *c));
+        let chosen = cuts(&outcome)
+            .into_iter()
+            .filter(|c| plan.takes(&run.scenario.label(), *c, &outcome.calls[c.at].label));
         todo.extend(chosen.map(|cut| Run { cut: Some(cut), ..run }));
         swept.count_reached(&outcome);
         if !outcome.violations.is_empty() {
@@ -262,7 +269,7 @@ impl Swept {
         self.struck += usize::from(outcome.strikes > 0);
         *self.by_mode.entry(cut.mode).or_default() += 1;
         *self.by_length.entry(cut.length).or_default() += 1;
-        let name = format!("{} --cut {cut}", run.scenario.name);
+        let name = format!("{} --cut {cut}", run.scenario.label());
         self.slowest = self.slowest.clone().max((outcome.settled_after, name.clone()));
         self.busiest = self.busiest.clone().max((outcome.busiest_hour, name));
         if outcome.strikes == 0 {

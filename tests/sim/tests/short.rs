@@ -42,7 +42,11 @@ fn every_story_ends_as_it_must_and_makes_the_calls_that_are_written_down() {
 
 #[test]
 fn a_sample_of_cuts_does_no_harm() {
-    let swept = sweep(&scenario::all(), Plan { seed: 11, one_in: 700, others_one_in: 3000 }, threads());
+    let swept = sweep(
+        &scenario::all(),
+        Plan { seed: 11, one_in: 700, others_one_in: 3000, service: None },
+        threads(),
+    );
     assert!(swept.bad.is_empty(), "{:#?}", swept.bad);
     assert!(swept.runs > 20 && swept.struck == swept.runs, "{swept:?}");
 }
