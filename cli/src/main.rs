@@ -122,7 +122,14 @@ enum Command {
     #[command(subcommand)]
     Money(MoneyCommand),
     /// Check tandem.toml and the environment; lists every mistake.
-    Check,
+    Check {
+        /// Ask the order systems as well: keys, permissions, currency, webhooks. Changes nothing there.
+        #[arg(long)]
+        live: bool,
+        /// With --live: only the source of this name.
+        #[arg(long, value_name = "NAME", requires = "live")]
+        source: Option<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -221,7 +228,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Serve { json } => local::serve::run(json).await?,
         Command::Stripe { port, forward_to, json } => verbs::stripe(port, forward_to, json).await?,
-        Command::Check => return verbs::check(world),
+        Command::Check { live: false, .. } => return verbs::check(world),
+        Command::Check { live: true, source } => return verbs::check_live(world, source.as_deref()).await,
         Command::Explain { order, json } => verbs::explain(world, &order, json).await?,
         Command::Case(CaseCommand::List { json }) => verbs::case_list(world, json).await?,
         Command::Case(CaseCommand::Show { order, case }) => {

@@ -6,4 +6,4 @@ mod stack;
 pub(crate) use self::orders::{
     case_list, case_show, decide, explain, parked_list, parked_remove, refund, wake,
 };
-pub(crate) use self::stack::{check, import, money, redrive, rewind, secrets_put, stripe};
+pub(crate) use self::stack::{check, check_live, import, money, redrive, rewind, secrets_put, stripe};

@@ -63,15 +63,18 @@ pub async fn run(options: Options) -> bool {
 async fn play(options: &Options) -> Result<Vec<String>, Error> {
     let base = if options.in_process { StackOptions::in_process() } else { StackOptions::sockets() };
     let foreign = options.foreign.clone();
-    let stack =
-        Stack::start(StackOptions { sabotage: options.sabotage, speaks: options.speaks, foreign, ..base })
-            .await?;
+    // One shop beside it for every other order system.
+    let others = Speaks::ALL.iter().copied().filter(|speaks| *speaks != options.speaks);
+    let beside = others.map(|speaks| (speaks.kind(), speaks)).collect();
+    let (sabotage, speaks) = (options.sabotage, options.speaks);
+    let stack = Stack::start(StackOptions { sabotage, speaks, beside, foreign, ..base }).await?;
     if options.record.is_some() {
         stack.tally.record();
     }
     let start = stack.clock.now();
+    let others: String = stack.bases.beside.iter().map(|(name, base)| format!(", {name} {base}")).collect();
     say(&format!(
-        "Tandem's local stack: shop {}, Stripe {}, webhooks {}\nThe clock starts at {start}.",
+        "Tandem's local stack: shop {}{others}, Stripe {}, webhooks {}\nThe clock starts at {start}.",
         stack.bases.shop, stack.bases.stripe, stack.bases.webhooks
     ));
     differences(&options.foreign);
@@ -85,16 +88,16 @@ async fn play(options: &Options) -> Result<Vec<String>, Error> {
             problems.push(format!("{}: {error}", scenario.title));
         }
         problems.extend(told.problems.iter().map(|p| format!("{}: {p}", scenario.title)));
-        for order in told.orders.clone() {
-            timeline(&stack, &order).await?;
+        for (shop, order) in told.orders.clone() {
+            timeline(&stack, &shop, &order).await?;
         }
     }
     if options.sabotage == Some(Sabotage::ChargeTwice) {
-        scenarios::charge_behind_our_back(&stack).await?;
+        scenarios::charge_behind_our_back(&stack, &expected).await?;
     }
     problems.extend(audit(&stack, &expected).await?);
     report::print(&stack, &expected);
-    problems.extend(books(&stack, start).await?);
+    problems.extend(books(&stack, &expected, start).await?);
     if let Some(path) = &options.record {
         record(&stack, path).await?;
     }
@@ -118,14 +121,14 @@ fn differences(foreign: &Foreign) {
 }
 
 /// The reconciler on clean books finds nothing; with planted discrepancies it finds those and none else.
-async fn books(stack: &Stack, start: UnixTime) -> Result<Vec<String>, Error> {
+async fn books(stack: &Stack, expected: &Expected, start: UnixTime) -> Result<Vec<String>, Error> {
     say("\nReconciliation: clean books, then three planted discrepancies");
     let mut problems = Vec::new();
     let clean = stack.reconcile(start).await?;
     for exception in &clean.exceptions {
         problems.push(format!("reconciliation of clean books: {exception:?}"));
     }
-    let planted = scenarios::plant(stack).await?;
+    let planted = scenarios::plant(stack, expected).await?;
     // What is younger than the reconciler's grace counts as still on its way.
     stack.jump(Seconds::minutes(10)).await?;
     let found = stack.reconcile(start).await?;
@@ -146,14 +149,14 @@ async fn books(stack: &Stack, start: UnixTime) -> Result<Vec<String>, Error> {
     Ok(problems)
 }
 
-async fn timeline(stack: &Stack, order_id: &str) -> Result<(), Error> {
-    let key = stack.key(order_id)?;
+async fn timeline(stack: &Stack, shop: &str, order_id: &str) -> Result<(), Error> {
+    let key = stack.key_in(shop, order_id)?;
     let item = stack.engine(Function::Cli).store.load(&key).await?;
     let facts = stack.engine(Function::Cli).store.history(&item).await?;
     if let Some(broken) = shared::domain::fact::chain_break(&facts, "") {
         return Err(format!("order {order_id}: the chain of facts breaks at {broken}").into());
     }
-    say(&format!("  order {order_id}"));
+    say(&format!("  order {order_id} of {shop}"));
     for line in shared::domain::explain::timeline(&facts) {
         let by = line.function.split('/').next().unwrap_or_default().to_owned();
         say(&format!("    {}  {by:<17} {}  ({})", line.at, short_ids(&line.what), line.why));

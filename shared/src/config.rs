@@ -93,6 +93,12 @@ impl Config {
         OrderKey::new(&self.stack, shop.system.name(), &shop.name, id)
     }
 
+    /// Where the webhooks of a source go, for a kind that signs them. `None` without a public address.
+    pub fn webhook_address(&self, source: &str) -> Option<String> {
+        let base = self.public_url.as_deref()?;
+        Some(format!("{}/webhooks/{source}", base.trim_end_matches('/')))
+    }
+
     /// Whether every Stripe source is in test mode; only then may URLs leave https.
     pub fn test_only(&self) -> bool {
         self.sources.values().all(|s| !matches!(s, Source::Stripe(s) if s.livemode))

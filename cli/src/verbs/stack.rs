@@ -8,6 +8,7 @@ use local::stripe::{AloneOptions, Started, run_alone};
 use shared::config::{Config, TANDEM_TOML};
 use shared::domain::time::UnixTime;
 use shared::outbound::http::ReqwestHttp;
+use shared::outbound::shop::{Finding, OrderSystem as _, Severity};
 use shared::queue::Queue;
 
 use crate::output::{Failure, complain, say};
@@ -50,6 +51,43 @@ pub(crate) fn check(world: &WorldArgs) -> Result<ExitCode, Failure> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// What the order systems themselves say about keys, permissions, currency and webhooks.
+pub(crate) async fn check_live(args: &WorldArgs, only: Option<&str>) -> Result<ExitCode, Failure> {
+    if check(args)? == ExitCode::FAILURE {
+        return Ok(ExitCode::FAILURE);
+    }
+    let world = args.open_unnamed().await?;
+    let config = world.engine.config.clone();
+    if let Some(name) = only.filter(|name| config.shop(name).is_none()) {
+        let names: Vec<&str> = config.shops().map(|shop| shop.name.as_str()).collect();
+        return Err(
+            format!("{name:?} is no order system of tandem.toml; there are {}", names.join(", ")).into()
+        );
+    }
+    let mut worst = Severity::Good;
+    for shop in config.shops().filter(|shop| only.is_none_or(|name| name == shop.name)) {
+        let address = config.webhook_address(&shop.name);
+        let findings = match (address, world.engine.shop_named(&shop.name).await) {
+            (None, _) => vec![Finding::bad(
+                "public address",
+                "set [stack] public_url or TANDEM_PUBLIC_URL: webhooks and payment links need it",
+            )],
+            (_, Err(error)) => vec![Finding::bad("API key", shared::error::chain(&error))],
+            (Some(address), Ok(client)) => client.check(&address).await,
+        };
+        for Finding { what, severity, text } in findings {
+            let word = match severity {
+                Severity::Good => "ok  ",
+                Severity::Warning => "look",
+                Severity::Bad => "BAD ",
+            };
+            say(&format!("{word}  {} ({})  {what}: {text}", shop.name, shop.system.name()));
+            worst = worst.max(severity);
+        }
+    }
+    Ok(if worst == Severity::Bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Dead letters back to work.

@@ -124,6 +124,9 @@ pub(crate) struct Progress {
     /// For orders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listing: Option<Listing>,
+    /// For orders: when the source's webhooks are looked at next.
+    #[serde(default)]
+    pub(crate) next_probe: UnixTime,
 }
 
 /// No good run for longer than this means that we were down, or the source was. A message is tried for about as long before
@@ -182,6 +185,7 @@ impl Cursor {
                 seen: Seen::default(),
                 long: None,
                 listing: None,
+                next_probe: UnixTime(0),
             },
         };
         progress.after_gap(engine.clock.now());

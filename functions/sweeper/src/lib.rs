@@ -6,6 +6,7 @@
 mod cursor;
 mod due;
 mod events;
+mod hooks;
 mod import;
 mod poll;
 mod rewind;
@@ -25,6 +26,7 @@ use shared::telemetry::{Metrics, Scrubbed, event};
 
 pub use due::DueReport;
 pub use events::EventsReport;
+pub use hooks::HookReport;
 pub use import::{ImportReport, import_since};
 pub use poll::PollReport;
 pub use rewind::{RewindReport, rewind};

@@ -7,13 +7,15 @@ use shared::batch::Deadline;
 use shared::config::ShopSource;
 use shared::domain::ids::key_part;
 use shared::domain::time::{Seconds, UnixTime};
+use shared::engine::worker::POLLED;
 use shared::inbound::checkout::is_order_id;
-use shared::outbound::shop::{OrderRef, OrderSystem as _, ShopError};
+use shared::outbound::shop::{OrderRef, OrderSystem as _, ShopClient, ShopError};
 use shared::planted::{Bug, planted};
 use shared::queue::{Body, Queue};
 use shared::telemetry::{Id, correlation_id, event};
 
 use crate::cursor::{Cursor, Listing, Visited};
+use crate::hooks::{self, HookReport, PROBE_EVERY};
 use crate::{Deps, Hints, MARGIN, PartError};
 
 /// A long listing begins a day after the last one.
@@ -32,13 +34,15 @@ pub struct PollReport {
     pub unusable: u32,
     /// The listing goes on in the next run.
     pub more: bool,
+    /// How the source's webhooks stand, when they were looked at.
+    pub hooks: Option<HookReport>,
 }
 
 /// The hint's event id: the same for the same version of the same order, told apart by its state where a version is not
 /// enough.
 pub(crate) fn event_of(order: &OrderRef) -> String {
     let state = order.state.as_deref().map(|hash| format!("-{hash}")).unwrap_or_default();
-    format!("poll-{}-{}{state}", key_part(&order.id), order.version)
+    format!("{POLLED}{}-{}{state}", key_part(&order.id), order.version)
 }
 
 /// Body and correlation id of the hint.
@@ -64,7 +68,12 @@ pub(crate) async fn run(
 ) -> Result<(), PartError> {
     let name = format!("shop:{}", source.name);
     let mut cursor = Cursor::open(&deps.engine, name, deps.first_start(), deps.now() + LONG_EVERY).await?;
-    let ended = pages(deps, source, deadline, &mut cursor, report).await;
+    let client = deps.engine.shop_named(&source.name).await?;
+    if deps.now() >= cursor.progress.next_probe {
+        report.hooks = hooks::probe(deps, &client).await;
+        cursor.progress.next_probe = deps.now() + PROBE_EVERY;
+    }
+    let ended = pages(deps, &client, deadline, &mut cursor, report).await;
     let progress = &mut cursor.progress;
     if ended.is_ok() {
         progress.ran(deps.now());
@@ -88,12 +97,12 @@ fn listing(deps: &Deps, cursor: &Cursor) -> (Listing, Option<String>) {
 
 async fn pages(
     deps: &Deps,
-    source: &ShopSource,
+    client: &ShopClient,
     deadline: Deadline,
     cursor: &mut Cursor,
     report: &mut PollReport,
 ) -> Result<(), PartError> {
-    let client = deps.engine.shop_named(&source.name).await?;
+    let source = client.source();
     let mut hints = Hints::new(deps, deps.engine.config.sweeper.hints_max);
     let (mut listing, mut page_at) = listing(deps, cursor);
     loop {

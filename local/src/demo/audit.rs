@@ -6,14 +6,17 @@ use shared::domain::money::{Currency, Money};
 use shared::domain::view::PaymentStatus;
 use shared::queue::Queue;
 
+use crate::shop::{OrderRecord, Shop};
 use crate::stack::{Error, Stack};
 use crate::stripe::Ledger;
 
 /// What the scenarios say must be at the end.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
-    /// Payment status, captured and refunded in ISO minor units, by order id.
-    pub orders: BTreeMap<String, (PaymentStatus, i64, i64)>,
+    /// Payment status, captured and refunded in ISO minor units, by shop and order id.
+    pub orders: BTreeMap<(String, String), (PaymentStatus, i64, i64)>,
+    /// The orders of the first shop, as they were placed.
+    pub placed: Vec<String>,
 }
 
 /// Captured and refunded of one order at Stripe, in ISO minor units.
@@ -31,20 +34,29 @@ pub(super) fn at_stripe(ledger: &Ledger, key: &str, currency: Currency) -> (i64,
     (captured, refunded, charges.len())
 }
 
+/// Every order of every shop, by shop and id.
+pub(super) fn orders(stack: &Stack) -> BTreeMap<(String, String), OrderRecord> {
+    let of = |shop: &Shop| {
+        let name = shop.name().to_owned();
+        shop.record().orders.into_iter().map(move |(id, record)| ((name.clone(), id), record))
+    };
+    stack.shops().flat_map(of).collect()
+}
+
 /// Everything that is not as it must be.
 pub async fn audit(stack: &Stack, expected: &Expected) -> Result<Vec<String>, Error> {
     let mut problems = Vec::new();
     let ledger = stack.sim.ledger();
-    let record = stack.shop.record();
     let mut sums: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-    for (id, order) in &record.orders {
-        let key = stack.key(id)?;
+    for ((shop, id), order) in &orders(stack) {
+        let key = stack.key_in(shop, id)?;
         let currency = order.order.currency;
         let (captured, refunded, charges) = at_stripe(&ledger, key.as_str(), currency);
         let sum = sums.entry(currency.stripe_code()).or_default();
         (sum.0, sum.1) = (sum.0 + captured, sum.1 + refunded);
-        let Some((status, must_capture, must_refund)) = expected.orders.get(id) else {
-            problems.push(format!("order {id}: no scenario says how it must end"));
+        let Some((status, must_capture, must_refund)) = expected.orders.get(&(shop.clone(), id.clone()))
+        else {
+            problems.push(format!("order {id} of {shop}: no scenario says how it must end"));
             continue;
         };
         if (captured, refunded) != (*must_capture, *must_refund) {

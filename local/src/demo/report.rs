@@ -4,21 +4,25 @@ use std::collections::BTreeMap;
 
 use shared::domain::money::Money;
 
-use super::{Expected, say};
+use super::{Expected, audit, say};
 use crate::stack::Stack;
 
 /// Prints everything.
 pub(super) fn print(stack: &Stack, expected: &Expected) {
-    say("\norder   status               total         captured      refunded      write-backs");
-    for (id, order) in &stack.shop.record().orders {
+    say(
+        "\nshop         order        status               total         captured      refunded      write-backs",
+    );
+    for ((shop, id), order) in audit::orders(stack) {
         let currency = order.order.currency;
         let show = |minor| Money::new(minor, currency).to_string();
-        let (captured, refunded) =
-            expected.orders.get(id).map_or((0, 0), |(_, captured, refunded)| (*captured, *refunded));
+        let (captured, refunded) = expected
+            .orders
+            .get(&(shop.clone(), id.clone()))
+            .map_or((0, 0), |(_, taken, back)| (*taken, *back));
         let status = order.payment.as_ref().map_or("-", |p| p.status.name());
         let told = order.write_backs.iter().filter(|w| w.applied).count();
         say(&format!(
-            "{id:<7} {status:<20} {:<13} {:<13} {:<13} {told}",
+            "{shop:<12} {id:<12} {status:<20} {:<13} {:<13} {:<13} {told}",
             show(order.order.total),
             show(captured),
             show(refunded)

@@ -25,7 +25,7 @@ pub(super) struct Scenario {
 pub(super) struct Story<'a> {
     stack: &'a Stack,
     expected: &'a mut Expected,
-    pub(super) orders: Vec<String>,
+    pub(super) orders: Vec<(String, String)>,
     pub(super) problems: Vec<String>,
 }
 
@@ -52,6 +52,7 @@ scenarios! {
     "webhooks lost, healed by the sweeper" => lost_webhooks,
     "events repeated, late and out of order" => disorder,
     "orders in JPY and KWD" => currencies,
+    "one buyer, every order system" => every_system,
 }
 
 fn currency(code: &str) -> Result<Currency, Error> {
@@ -65,7 +66,8 @@ impl<'a> Story<'a> {
 
     async fn place(&mut self, new: NewOrder) -> Result<String, Error> {
         let order = self.stack.shop.place(new)?;
-        self.orders.push(order.id.clone());
+        self.orders.push(("shop".to_owned(), order.id.clone()));
+        self.expected.placed.push(order.id.clone());
         self.stack.settle().await?;
         Ok(order.id)
     }
@@ -98,7 +100,7 @@ impl<'a> Story<'a> {
     }
 
     fn ends(&mut self, id: &str, status: S, captured: i64, refunded: i64) {
-        self.expected.orders.insert(id.to_owned(), (status, captured, refunded));
+        self.expected.orders.insert(("shop".to_owned(), id.to_owned()), (status, captured, refunded));
         self.check_status(id, status);
     }
 
@@ -301,18 +303,39 @@ async fn currencies(story: &mut Story<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// The same buyer in every shop there is: each tells its own customers and orders apart, and each is told.
+async fn every_system(story: &mut Story<'_>) -> Result<(), Error> {
+    let stack = story.stack;
+    for (i, shop) in stack.shops().enumerate() {
+        let amount = 4000 + 100 * i64::try_from(i)?;
+        let id = shop.place(NewOrder::simple(currency("EUR")?, amount, Some("dora")))?.id;
+        story.orders.push((shop.name().to_owned(), id.clone()));
+        stack.settle().await?;
+        let said = stack.pay_at(shop, &id, GOOD).await?;
+        story.check(matches!(said, Paid::Returned(_)), "the buyer returns to the shop after paying");
+        stack.settle().await?;
+        let shown = shop.order(&id).and_then(|o| o.payment).map(|p| p.status);
+        story.check(shown == Some(S::Paid), "each shop shows its order as paid");
+        story.expected.orders.insert((shop.name().to_owned(), id), (S::Paid, amount, 0));
+    }
+    Ok(())
+}
+
 /// Plants what the reconciler must find: kinds, sorted.
-pub(super) async fn plant(stack: &Stack) -> Result<Vec<&'static str>, Error> {
+pub(super) async fn plant(stack: &Stack, expected: &Expected) -> Result<Vec<&'static str>, Error> {
+    let [first, second, third, ..] = expected.placed.as_slice() else {
+        return Err("there are not three orders to plant with".into());
+    };
     // A refund that nobody heard of, and a second charge for a paid order: their events are lost.
     stack.sim.add_webhook_rule(WebhookRule { lose: true, ..WebhookRule::on("*") });
     let ledger = stack.sim.ledger();
-    let key = stack.key("1001")?;
+    let key = stack.key(first)?;
     let charge =
         ledger.captured_for(key.as_str()).next().map(|c| c.id.clone()).ok_or("no charge to refund")?;
     stack.sim.refund(&charge, Some(250))?;
-    charge_again(stack, &stack.key("1002")?, 2000).await?;
+    charge_again(stack, &stack.key(second)?, 2000).await?;
     // The shop's record of a payment is edited by hand.
-    stack.shop.tamper("1003", shared::domain::view::PaymentStatus::AwaitingPayment)?;
+    stack.shop.tamper(third, shared::domain::view::PaymentStatus::AwaitingPayment)?;
     stack.settle().await?;
     stack.sim.calm();
     let mut kinds = vec!["unlinked_refund", "duplicate_charge", "status"];
@@ -321,8 +344,9 @@ pub(super) async fn plant(stack: &Stack) -> Result<Vec<&'static str>, Error> {
 }
 
 /// The sabotage: somebody charges the first order a second time.
-pub(super) async fn charge_behind_our_back(stack: &Stack) -> Result<(), Error> {
-    charge_again(stack, &stack.key("1001")?, 1250).await
+pub(super) async fn charge_behind_our_back(stack: &Stack, expected: &Expected) -> Result<(), Error> {
+    let first = expected.placed.first().ok_or("there is no order to charge again")?;
+    charge_again(stack, &stack.key(first)?, 1250).await
 }
 
 async fn charge_again(stack: &Stack, key: &shared::domain::ids::OrderKey, amount: i64) -> Result<(), Error> {

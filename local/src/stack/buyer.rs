@@ -6,6 +6,7 @@ use bytes::Bytes;
 use shared::outbound::http::{HttpRequest, HttpResponse};
 
 use super::{Error, Stack};
+use crate::shop::Shop;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -33,9 +34,7 @@ impl Stack {
 
     /// The stable link that the order system shows for an order.
     pub fn pay_link(&self, order_id: &str) -> Result<String, Error> {
-        let order = self.shop.order(order_id).ok_or("no such order")?;
-        let view = order.payment.ok_or("the order was told nothing yet")?;
-        Ok(view.payment_url.ok_or("the order shows no payment link")?)
+        link_at(&self.shop, order_id)
     }
 
     /// Opens the stable link; the address it leads to, or the page's text when it leads nowhere.
@@ -60,13 +59,24 @@ impl Stack {
 
     /// Opens the order's link, presses the button if there is no session, and pays with `card`.
     pub async fn pay(&self, order_id: &str, card: &str) -> Result<Paid, Error> {
-        let link = self.pay_link(order_id)?;
+        self.pay_at(&self.shop, order_id, card).await
+    }
+
+    /// The same for an order of any shop.
+    pub async fn pay_at(&self, shop: &Shop, order_id: &str, card: &str) -> Result<Paid, Error> {
+        let link = link_at(shop, order_id)?;
         let session = match self.open_link(&link).await? {
             Ok(url) => url,
             Err(_) => self.press_button(&link).await?.map_err(|page| format!("no session: {page}"))?,
         };
         self.pay_session(&session, card).await
     }
+}
+
+fn link_at(shop: &Shop, order_id: &str) -> Result<String, Error> {
+    let order = shop.order(order_id).ok_or("no such order")?;
+    let view = order.payment.ok_or("the order was told nothing yet")?;
+    Ok(view.payment_url.ok_or("the order shows no payment link")?)
 }
 
 fn led(answer: &HttpResponse) -> Result<String, String> {

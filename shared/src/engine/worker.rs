@@ -17,6 +17,9 @@ use crate::queue::{Body, StripeHint};
 use crate::store::orders::Parked;
 use crate::telemetry::{Id, event};
 
+/// The event id of a hint from an order system's listing begins with this.
+pub const POLLED: &str = "poll-";
+
 /// A message of another queue.
 pub const ANOTHERS: Disposition = Disposition::Reject("not a message for this queue");
 
@@ -85,8 +88,13 @@ async fn one<W: Worker>(engine: &Engine, worker: &W, delivery: Delivery) -> Resu
         Meant::Object(hint) => order_of(engine, hint, deadline).await?,
     };
     let Some((key, event)) = found else { return Ok(Disposition::Done) };
+    let polled = event.as_deref().is_some_and(|event| event.starts_with(&format!("{}/{POLLED}", key.shop())));
     let trigger = Trigger { corr: message.corr, event, deadline };
-    engine.run(&key, &trigger, &mut hand).await?;
+    let ran = engine.run(&key, &trigger, &mut hand).await?;
+    if polled && ran.commits > 0 {
+        // News that no webhook brought, or not yet: many of these say that a webhook is silent.
+        engine.metrics.count("FoundByPoll", &[("Source", &key.shop())]);
+    }
     Ok(Disposition::Done)
 }
 
