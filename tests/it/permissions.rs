@@ -14,7 +14,7 @@ use shared::operator::{self, By};
 use shared::queue::{Body, Message, Queue};
 
 use super::stories::*;
-use super::template::rules::permissions::{role_of, statements};
+use super::template::rules::permissions::{as_roles_name_it, role_of, statements};
 use super::template::rules::{list, pascal};
 use super::template::source;
 
@@ -81,7 +81,7 @@ fn resource_of(value: &Value, services: &str) -> String {
         return format!("{}/index/{index}", kebab(table.trim_start_matches("${")).trim_end_matches("-table"));
     }
     match services {
-        "ssm" => text.rsplit('/').next().unwrap_or_default().to_owned(),
+        "ssm" => as_roles_name_it(text.rsplit('/').next().unwrap_or_default()),
         // Objects and schedules are named in the path, not in the body.
         _ => String::new(),
     }
@@ -129,7 +129,7 @@ fn done(stack: &Stack) -> BTreeSet<Right> {
     let rights = labels.filter_map(|label| {
         let resource = label.resource.unwrap_or_default();
         let resource = resource.strip_prefix("demo-").unwrap_or(&resource);
-        let resource = resource.rsplit("/tandem/demo/").next().unwrap_or_default().to_owned();
+        let resource = as_roles_name_it(resource.rsplit("/tandem/demo/").next().unwrap_or_default());
         Some((label.function?, format!("{}:{}", label.service, label.operation), resource))
     });
     rights.filter(|(function, ..)| *function != Function::Cli).collect()

@@ -63,6 +63,7 @@ fn roles_name_the_secrets_of_the_configuration() {
         );
     }
     wanted.extend(configuration["notices"]["secret"].as_str().map(str::to_owned));
+    let wanted: BTreeSet<String> = wanted.iter().map(|s| rules::permissions::as_roles_name_it(s)).collect();
     assert_eq!(
         rules::secrets(&source::template().unwrap()),
         wanted,

@@ -25,6 +25,15 @@ pub(crate) fn role_of<'a>(t: &'a Value, name: &str) -> &'a Value {
     &t["Resources"][format!("{}Role", pascal(name))]
 }
 
+/// Secrets of sources, named in tandem.toml: new sources need no change of the template.
+pub(in crate::template) const SOURCES_OWN: [&str; 2] = ["*-api-key", "*-webhook-secret"];
+
+/// A secret as roles name it.
+pub(crate) fn as_roles_name_it(secret: &str) -> String {
+    let own = SOURCES_OWN.iter().find(|own| secret.ends_with(own.trim_start_matches('*')));
+    own.map_or_else(|| secret.to_owned(), |own| (*own).to_owned())
+}
+
 pub(super) fn exact_permissions(t: &Value, breach: &mut Breach<'_>) {
     for (name, role) in of_type(t, "AWS::IAM::Role") {
         if !role["Properties"]["ManagedPolicyArns"].is_null() {
@@ -41,6 +50,9 @@ pub(super) fn exact_permissions(t: &Value, breach: &mut Breach<'_>) {
                 // A schedule's name is made at run time, an object's too; a key is narrowed by its conditions.
                 let narrowed = text.ends_with("schedule/${AWS::StackName}/*")
                     || text == "${ReportsBucket.Arn}/*"
+                    || SOURCES_OWN
+                        .iter()
+                        .any(|own| text.trim_end_matches("-??????").ends_with(&format!("/{own}")))
                     || text.ends_with(":key/*");
                 if text.contains('*') && !narrowed {
                     breach(format!("{name}: resource {text}"));
