@@ -189,8 +189,7 @@ impl Engine {
         trigger: &Trigger,
         hand: &mut H,
     ) -> Result<Ran, EngineError> {
-        let mut ran = Ran::default();
-        let mut lost = 0;
+        let (mut ran, mut lost) = (Ran::default(), 0);
         self.metrics.count("Orders", &[]);
         let mut item = self.store.load(key).await?;
         // What was read counts for the revision it was read under: after somebody else's commit it is read again.
@@ -214,6 +213,7 @@ impl Engine {
                 }
             };
             let mut draft = Draft::new(self, &item, state, trigger);
+            let kept = planted(Bug::StoreUnderMovedRevision).then(|| observed.clone());
             draft.see_all(observed);
             let claimed = if !draft.left.is_empty() {
                 Vec::new()
@@ -246,7 +246,7 @@ impl Engine {
                     item = *now;
                 }
                 Committed::Lost(now) => {
-                    (item, moved) = (*now, !planted(Bug::StoreUnderMovedRevision));
+                    (item, moved, waiting) = (*now, kept.is_none(), kept.unwrap_or_default());
                     lost += 1;
                     continue;
                 }

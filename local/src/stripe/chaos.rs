@@ -70,6 +70,8 @@ impl Fault {
 pub enum FaultMode {
     /// 500 before anything was executed.
     ErrorBefore,
+    /// 500 with nothing done, stored and replayed under the key: it never succeeds again.
+    ErrorStored,
     /// Executed; the answer is a 500, stored and replayed under the key.
     ErrorAfter,
     /// The connection is refused: surely not sent.

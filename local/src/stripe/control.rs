@@ -124,6 +124,7 @@ fn fault(body: &Value) -> Result<Fault, String> {
     let ms = value.as_u64().unwrap_or(ms);
     let mode = match name {
         "error_before" => FaultMode::ErrorBefore,
+        "error_stored" => FaultMode::ErrorStored,
         "error_after" => FaultMode::ErrorAfter,
         "unreachable" => FaultMode::Unreachable,
         "reset_before" => FaultMode::ResetBefore,

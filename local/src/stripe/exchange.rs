@@ -172,13 +172,12 @@ impl StripeSim {
             world.plan_at(at, super::world::Later::Request(Box::new(received)));
             return Broken::Reset.response();
         }
-        let spoiled = fault == Some(FaultMode::ErrorAfter);
         // Carrying out settles the key itself.
         inside.key = None;
         let reply = {
             let mut world = self.world();
             world.catch_up();
-            world.carry_out(&received, spoiled)
+            world.carry_out(&received, fault.as_ref())
         };
         match fault {
             Some(FaultMode::SlowAfter(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
@@ -264,13 +263,17 @@ impl World {
         Ok(())
     }
 
-    /// Executes a request and keeps the answer under its key. `spoiled` makes the answer a 500 after the effect.
-    fn carry_out(&mut self, received: &Received, spoiled: bool) -> Reply {
-        let (mut status, mut body, mut executed) = match self.execute(received) {
+    /// Executes a request and keeps the answer under its key. A fault makes the answer a 500, with or without the effect.
+    fn carry_out(&mut self, received: &Received, fault: Option<&FaultMode>) -> Reply {
+        let done = match fault {
+            Some(FaultMode::ErrorStored) => Err(ApiError::server()),
+            _ => self.execute(received),
+        };
+        let (mut status, mut body, mut executed) = match done {
             Ok(body) => (StatusCode::OK, body, true),
             Err(error) => (error.status, error.body(), error.executed),
         };
-        if spoiled {
+        if fault == Some(&FaultMode::ErrorAfter) {
             let error = ApiError::server();
             (status, body, executed) = (error.status, error.body(), true);
         }
@@ -287,7 +290,7 @@ impl World {
 
     /// A request whose sender gave up long ago lands.
     pub(crate) fn land(&mut self, received: &Received) {
-        let _ = self.carry_out(received, false);
+        let _ = self.carry_out(received, None);
     }
 
     fn execute(&mut self, received: &Received) -> api::Answer {

@@ -3,6 +3,7 @@
 //! Invariant: a schedule is the list of choices made where more than one of them could go on; the same list gives the same
 //! run. A preemption is a switch away from one that could have gone on.
 
+mod books;
 pub mod pairs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use shared::domain::time::Seconds;
 use shared::outbound::http::{HttpResponse, SendError};
 use tokio::sync::oneshot;
 
+use self::books::Books;
 use crate::aside::on_own_clock;
 use crate::check::violations;
 use crate::world::{World, options};
@@ -48,13 +50,23 @@ struct Parked {
     parks: u64,
 }
 
-/// Holds every call of an actor until it is released.
+/// Holds every call of an actor until it is released, and keeps the books on it.
 #[derive(Default)]
-pub struct Gate(Mutex<Parked>);
+pub struct Gate {
+    parked: Mutex<Parked>,
+    books: Mutex<Books>,
+}
 
 impl Gate {
     fn lock(&self) -> MutexGuard<'_, Parked> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes something about the actor that is running, if one is.
+    fn note(&self, note: impl FnOnce(&mut Books, usize)) {
+        if let Ok(actor) = ACTOR.try_with(|a| *a) {
+            note(&mut self.books.lock().unwrap_or_else(PoisonError::into_inner), actor);
+        }
     }
 
     async fn pass(&self) {
@@ -85,22 +97,27 @@ impl Gate {
 }
 
 impl Faults for Gate {
-    fn around<'a>(&'a self, _: Call<'a>, effect: Effect) -> BoxFuture<'a, Result<Answer, ConnectorError>> {
+    fn around<'a>(&'a self, call: Call<'a>, effect: Effect) -> BoxFuture<'a, Result<Answer, ConnectorError>> {
         Box::pin(async move {
             self.pass().await;
-            Ok(effect.await)
+            let answer = effect.await;
+            self.note(|books, actor| books.answered(actor, call, &answer));
+            Ok(answer)
         })
     }
 
     fn around_http<'a>(
         &'a self,
-        _: Call<'a>,
+        call: Call<'a>,
         _: Duration,
         effect: HttpEffect,
     ) -> BoxFuture<'a, Result<HttpResponse, SendError>> {
         Box::pin(async move {
             self.pass().await;
-            effect.await
+            self.note(|books, actor| books.sends(actor, call));
+            let answer = effect.await?;
+            self.note(|books, actor| books.shown(actor, call, &answer));
+            Ok(answer)
         })
     }
 }
@@ -241,6 +258,8 @@ async fn meet(meeting: &Meeting, chooser: &mut Chooser<'_>) -> Met {
         world.wait(Seconds::hours(3)).await;
         violations = crate::check::violations(&world).await;
     }
+    // What actors did on the way is no better for how it ended.
+    violations.extend(gate.books.lock().unwrap_or_else(PoisonError::into_inner).found());
     let steps = gate.lock().steps.clone();
     Met { violations, steps }
 }

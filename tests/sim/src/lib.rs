@@ -10,6 +10,7 @@ pub mod cut;
 pub mod interleave;
 pub mod owner;
 pub mod recorded;
+pub mod replayed;
 pub mod report;
 pub mod scenario;
 pub mod sweep;

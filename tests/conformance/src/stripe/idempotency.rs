@@ -21,6 +21,7 @@ checks! { over Sim;
     "key-new-attempt", "the declined payment under a new key", "402 card_declined twice, two charges", LOW => new_attempt;
     "key-validation", "a parameter missing, then corrected under the same key", "400 parameter_missing, 200", KEYS => validation;
     "key-500-after", "a 500 after the effect, asked for again", "500 api_error twice, acted once", KEYS => after_500;
+    "key-500-stored", "a 500 with nothing done, stored, asked for again", "500 api_error twice, not acted", KEYS => stored_500;
     "key-500-before", "a 500 before anything was executed, asked for again", "500 api_error, 200, acted once", KEYS => before_500;
     "key-429", "a 429, asked for again under the same key", "429 rate_limit, 200", LOW => after_429;
     "key-pruned", "the same key a day later", "another object, acted twice", KEYS => pruned;
@@ -90,10 +91,18 @@ async fn under(sim: &Sim, mode: FaultMode) -> (String, String) {
     (told(&sim.keyed(PATH, CREATE, "k").await), told(&sim.keyed(PATH, CREATE, "k").await))
 }
 
-async fn after_500(sim: &Sim) -> Seen {
-    let (first, again) = under(sim, FaultMode::ErrorAfter).await;
+async fn kept_500(sim: &Sim, mode: FaultMode) -> Seen {
+    let (first, again) = under(sim, mode).await;
     let both = if first == again { format!("{first} twice") } else { format!("{first}, {again}") };
     Ok(format!("{both}, {}", acted(sim)))
+}
+
+async fn after_500(sim: &Sim) -> Seen {
+    kept_500(sim, FaultMode::ErrorAfter).await
+}
+
+async fn stored_500(sim: &Sim) -> Seen {
+    kept_500(sim, FaultMode::ErrorStored).await
 }
 
 async fn before_500(sim: &Sim) -> Seen {
