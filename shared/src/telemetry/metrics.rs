@@ -124,8 +124,11 @@ impl Metrics {
     }
 
     fn line(&self, dimensions: &Dimensions, metrics: &BTreeMap<&'static str, Measure>) -> Value {
-        let mut names = vec!["Stack", "Function"];
+        let every = vec!["Stack", "Function"];
+        let mut names = every.clone();
         names.extend(dimensions.iter().map(|(key, _)| *key));
+        // Alarms look at the sum over sources, kinds and outcomes: a set of dimensions of its own.
+        let sets = if dimensions.is_empty() { vec![every] } else { vec![every, names] };
         let units: Vec<Value> = metrics
             .iter()
             .map(|(name, value)| {
@@ -136,7 +139,7 @@ impl Metrics {
         let mut line = json!({
             "_aws": {
                 "Timestamp": self.clock.now_ms(),
-                "CloudWatchMetrics": [{ "Namespace": "Tandem", "Dimensions": [names], "Metrics": units }],
+                "CloudWatchMetrics": [{ "Namespace": "Tandem", "Dimensions": sets, "Metrics": units }],
             },
             "Stack": &*self.stack,
             "Function": self.function,
@@ -180,7 +183,7 @@ mod tests {
         assert_eq!((&line["Stack"], &line["Function"]), (&json!("tandem-test"), &json!("webhook-receiver")));
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(directive["Namespace"], "Tandem");
-        assert_eq!(directive["Dimensions"], json!([["Stack", "Function", "Source"]]));
+        assert_eq!(directive["Dimensions"], json!([["Stack", "Function"], ["Stack", "Function", "Source"]]));
         assert_eq!(directive["Metrics"][0], json!({ "Name": "Accepted", "Unit": "Count" }));
         assert_eq!(directive["Metrics"][1], json!({ "Name": "Age", "Unit": "Milliseconds" }));
         assert!(line["_aws"]["Timestamp"].as_i64().is_some_and(|ms| ms > 1_600_000_000_000));

@@ -125,6 +125,28 @@ pub(super) const BREACHES: &[Planted] = &[
             json!({"Fn::Sub": "ssm:1:1:parameter/tandem/${AWS::StackName}/stripe-webhook-secret"}),
         );
     }),
+    ("alarms", |t| set(t, "/Resources/DeadLettersAlarm/Properties/AlarmActions", json!([]))),
+    ("alarms", |t| {
+        set(t, "/Resources/SweeperSilentAlarm/Properties/TreatMissingData", json!("notBreaching"))
+    }),
+    ("alarms", |t| {
+        set(
+            t,
+            "/Resources/MessageAgeAlarm/Properties/AlarmDescription",
+            json!("Work waits. docs/RUNBOOK.md#nowhere"),
+        )
+    }),
+    ("alarms", |t| set(t, "/Resources/WrongWorldAlarm/Properties/MetricName", json!("RightWorld"))),
+    ("alarms", |t| {
+        set(
+            t,
+            "/Resources/FunctionErrorsAlarm/Properties/Metrics/3/MetricStat/Metric/Dimensions/0/Value",
+            json!({"Ref": "NotifierFunction"}),
+        )
+    }),
+    ("dashboard", |t| {
+        set(t, "/Resources/Dashboard/Properties/DashboardBody", json!({"Fn::Sub": "{\"widgets\":[]}"}))
+    }),
     ("names follow permissions", |t| {
         grant(t, "WebhookReceiverRole", "sqs:SendMessage", json!({"Fn::GetAtt": ["FailuresQueue", "Arn"]}))
     }),

@@ -1,5 +1,6 @@
 //! The rules, one function each. A rule reports through `breach` and never panics: what is missing reads as null.
 
+mod alarms;
 pub(crate) mod permissions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,8 @@ pub(super) const RULES: &[Rule] = &[
     ("readers only read", readers_only_read),
     ("no secret", no_secret),
     ("reports", reports),
+    ("alarms", alarms::alarms),
+    ("dashboard", alarms::dashboard),
 ];
 
 /// The ten functions, and whether each holds a key to Stripe.
