@@ -107,6 +107,9 @@ pub struct State {
     /// The same once a write that is on its way has arrived; 0 when none is.
     #[serde(default)]
     pub telling: i64,
+    /// Of what the order system's own books hold as paid: what is not our record.
+    #[serde(default)]
+    pub elsewhere: i64,
     /// The order system refused this version for good.
     pub tell_failed: Option<(u64, String)>,
     /// Notices sent.
@@ -252,6 +255,7 @@ impl State {
             }
             What::TellFailed { effect, detail } if effect == "tell" => {
                 self.telling = 0;
+                self.elsewhere = self.paid_beyond(self.recorded);
                 let again =
                     self.tell_failed.as_ref().is_some_and(|(version, _)| *version == self.view_version);
                 self.tell_failures = if again { self.tell_failures + 1 } else { 1 };
@@ -278,6 +282,7 @@ impl State {
             self.method = None;
         }
         self.order = Some(seen.clone());
+        self.see_books();
         let charges: Vec<ChargeView> = self.charges.values().cloned().collect();
         for charge in charges {
             self.compare_currency(&charge);

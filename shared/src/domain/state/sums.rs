@@ -143,11 +143,24 @@ impl State {
         }
     }
 
-    /// Paid by other means, by the order system's own books: what they hold less our own record, at least 0. A record of
-    /// ours that is still on its way counts as arrived.
+    /// Paid by other means, by the order system's own books: what they hold less our own record, at least 0.
     pub fn elsewhere(&self) -> i64 {
+        self.elsewhere
+    }
+
+    /// What the books that were last seen hold beyond `ours`.
+    pub(super) fn paid_beyond(&self, ours: i64) -> i64 {
         let paid = self.order.as_ref().and_then(|o| o.paid).unwrap_or(0);
-        paid.saturating_sub(self.recorded.max(self.telling)).clamp(0, AMOUNT_MAX)
+        paid.saturating_sub(ours).clamp(0, AMOUNT_MAX)
+    }
+
+    /// The books were seen. While a record of ours is on its way they may hold it or not: what was paid by other means
+    /// stays what it was, as far as either fits. It changes when the books are seen, not when the record is acknowledged:
+    /// they were seen without it.
+    pub(super) fn see_books(&mut self) {
+        let absent = self.paid_beyond(self.recorded);
+        let arrived = self.paid_beyond(self.recorded.max(self.telling));
+        self.elsewhere = self.elsewhere.clamp(arrived, absent);
     }
 
     /// Due by `now`: target less gross captured and less what was paid by other means, at least 0. A refund or a lost
@@ -302,6 +315,37 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn seen(state: &mut State, paid: i64) {
+        if let Some(order) = &mut state.order {
+            order.paid = Some(paid);
+        }
+        state.see_books();
+    }
+
+    /// 3000 are owed, 1000 were paid by other means, 2000 by us: our record is on its way, then it is there.
+    #[test]
+    fn what_was_paid_elsewhere_neither_vanishes_nor_grows_while_our_record_is_on_its_way() {
+        let order: crate::domain::order::Order = serde_json::from_value(serde_json::json!({
+            "id": "1", "status": "open", "currency": "EUR", "total": 3000, "updated_at": 1, "version": 1
+        }))
+        .unwrap();
+        let view = crate::domain::fact::OrderView::of(&order);
+        let mut state = State { order: Some(view), ..State::default() };
+        seen(&mut state, 1000);
+        assert_eq!((state.elsewhere(), state.due(UnixTime(1))), (1000, 2000));
+        state.telling = 2000;
+        for paid in [1000, 3000, 1000] {
+            seen(&mut state, paid);
+            assert_eq!(state.elsewhere(), 1000, "the books show {paid}");
+        }
+        (state.recorded, state.telling) = (2000, 0);
+        assert_eq!(state.elsewhere(), 1000, "the books were seen before the record was acknowledged");
+        seen(&mut state, 3000);
+        assert_eq!(state.elsewhere(), 1000);
+        seen(&mut state, 3500);
+        assert_eq!(state.elsewhere(), 1500, "a payment after that is one by other means");
+    }
 
     #[test]
     fn an_amount_that_no_currency_has_counts_as_the_largest_and_never_overflows() {
