@@ -34,6 +34,7 @@ pub mod s3;
 pub mod scheduler;
 pub mod sqs;
 pub mod ssm;
+pub mod units;
 
 pub use foreign::Foreign;
 pub use io::{Call, Faults, IoCounts, IoLabel, NoFaults};
@@ -64,6 +65,7 @@ struct Inner {
     ssm: ssm::Ssm,
     foreign: Foreign,
     counts: io::Counter,
+    units: units::Meter,
     faults: std::sync::RwLock<Arc<dyn Faults>>,
 }
 
@@ -129,6 +131,7 @@ impl EmbeddedAws {
             ssm: ssm::Ssm::default(),
             foreign,
             counts: io::Counter::default(),
+            units: units::Meter::default(),
             faults: std::sync::RwLock::new(Arc::new(NoFaults)),
             clock,
         })))
@@ -173,6 +176,16 @@ impl EmbeddedAws {
     /// Calls so far by function, service and operation.
     pub fn io_counts(&self) -> IoCounts {
         self.0.counts.snapshot()
+    }
+
+    /// Counts capacity units from now on.
+    pub fn count_units(&self) {
+        self.0.units.start();
+    }
+
+    /// Half capacity units so far, by label, since they are counted.
+    pub fn half_units(&self) -> units::HalfUnits {
+        self.0.units.snapshot()
     }
 
     /// The scheduler double: what is due, and what comes next.
@@ -231,7 +244,11 @@ impl EmbeddedAws {
             Err(embedded) => embedded,
         };
         match label.service {
-            "dynamodb" => inner.dynamodb.call(&label.operation, &body),
+            "dynamodb" => {
+                let answer = inner.dynamodb.call(&label.operation, &inner.units.asking(body));
+                inner.units.note(label, &answer);
+                answer
+            }
             "sqs" => match &inner.queues {
                 Some(queues) => queues.call(&label.operation, &body).await,
                 None => inner.sqs.call(&parts.headers, body).await,

@@ -16,6 +16,7 @@ use super::stories::*;
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/io.txt");
 const HEAD: &str = "\
 # Calls that the functions make per business event, from the first webhook to the shop's record.
+# units: what DynamoDB bills for them, reads and writes of the table and of its indexes, at the sizes that items have here.
 # Not counted: secrets (kept for five minutes), the queues' pollers, Scheduler's own sends.
 # Rewritten by: UPDATE_GOLDEN=1 cargo test -p tests --test it io::
 ";
@@ -30,10 +31,15 @@ impl Book {
     fn write(&mut self, title: &str, meter: &Meter) -> Calls {
         let mut calls = meter.since(&self.stack);
         calls.retain(|(_, place, _), _| place != "ssm");
+        let units = meter.half_units(&self.stack);
         let total: u64 = calls.values().sum();
         writeln!(self.text, "\n{title}: {total}").unwrap();
-        for ((function, place, what), n) in &calls {
-            writeln!(self.text, "  {n:>3}  {:<16}  {place:<9}  {what}", function.name()).unwrap();
+        for (call, n) in &calls {
+            let (function, place, what) = call;
+            // Stored whole or by the half: DynamoDB's units of a strong read of 4 KB and of a write of 1 KB.
+            let units =
+                units.get(call).map(|h| format!("  {}.{} units", h / 2, h % 2 * 5)).unwrap_or_default();
+            writeln!(self.text, "  {n:>3}  {:<16}  {place:<9}  {what}{units}", function.name()).unwrap();
         }
         calls
     }
@@ -202,6 +208,7 @@ async fn sweeps(book: &mut Book) {
 #[tokio::test(start_paused = true)]
 async fn calls_per_business_event_are_as_written_down() {
     let mut book = Book { stack: start().await, text: HEAD.to_owned() };
+    book.stack.aws.count_units();
     warm_up(&book.stack).await;
     webhooks(&mut book).await;
     orders(&mut book).await;

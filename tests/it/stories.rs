@@ -122,13 +122,20 @@ pub(crate) async fn repeat_stripe(stack: &Stack, event: &Event) -> u16 {
 
 /// The calls made so far; take two and subtract.
 pub(crate) struct Meter {
+    units: local::aws::units::HalfUnits,
     aws: IoCounts,
     http: BTreeMap<(Option<Function>, &'static str, String), u64>,
 }
 
 impl Meter {
     pub(crate) fn begin(stack: &Stack) -> Self {
-        Self { aws: stack.aws.io_counts(), http: stack.tally.calls() }
+        Self { aws: stack.aws.io_counts(), http: stack.tally.calls(), units: stack.aws.half_units() }
+    }
+
+    /// Capacity units that functions took since, in halves; none where nobody counts.
+    pub(crate) fn half_units(&self, stack: &Stack) -> Calls {
+        let units = local::aws::io::since(&self.units, &stack.aws.half_units());
+        units.into_iter().filter_map(|(label, n)| Some((aws_call(label)?, n))).collect()
     }
 
     /// What functions did since; what nobody's function did is the pump's and the test's own.
