@@ -6,6 +6,7 @@ mod parse;
 mod reader;
 mod resources;
 mod urls;
+pub mod woo;
 
 use std::collections::BTreeMap;
 
@@ -229,6 +230,8 @@ pub struct ShopSource {
 pub enum System {
     /// The checkout protocol.
     Checkout,
+    /// WooCommerce's REST API, version 3.
+    Woo(woo::Woo),
 }
 
 impl System {
@@ -236,14 +239,17 @@ impl System {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Checkout => "checkout",
+            Self::Woo(_) => "woocommerce",
         }
     }
 
     /// How much of what the order system's books hold as paid is our own record once it was told `view`, ISO minor
     /// units. `None`: what is paid by other means never reaches Tandem, so there is nothing to tell apart.
-    pub const fn books(&self, _view: &PaymentView) -> Option<i64> {
+    pub const fn books(&self, view: &PaymentView) -> Option<i64> {
         match self {
             Self::Checkout => None,
+            // WooCommerce's books know paid and not paid: what is due no more was taken in full.
+            Self::Woo(_) => Some(if view.amount_due == 0 { view.amount_captured } else { 0 }),
         }
     }
 }

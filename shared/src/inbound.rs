@@ -7,6 +7,7 @@ pub mod checkout;
 pub mod shop;
 pub mod standard_webhooks;
 pub mod stripe;
+pub mod woo;
 
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -24,6 +25,8 @@ pub const SIGNATURE_BYTES_MAX: usize = 4 * 1024;
 pub const SIGNATURES_MAX: usize = 8;
 /// Shortest secret after its prefix.
 const SECRET_BYTES_MIN: usize = 24;
+/// Shortest secret that is free text: people make these up themselves.
+const TEXT_BYTES_MIN: usize = 16;
 
 /// Why a request is refused. For logs and metrics only: the sender learns nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +81,9 @@ pub enum BadWebhookSecret {
     /// The part after the prefix is not base64.
     #[error("the part after whsec_ is not base64")]
     Base64,
+    /// Free text under 16 bytes.
+    #[error("it has fewer than 16 bytes; make one with `openssl rand -hex 32`")]
+    ShortText,
 }
 
 /// The key of a webhook's signature. Neither shown nor compared.
@@ -109,6 +115,15 @@ impl WebhookSecret {
             return Err(BadWebhookSecret::Short);
         }
         Ok(Self(key.into()))
+    }
+
+    /// Free text: the key is its bytes.
+    pub fn text(text: &SecretString) -> Result<Self, BadWebhookSecret> {
+        let key = text.expose_secret().as_bytes();
+        if key.len() < TEXT_BYTES_MIN {
+            return Err(BadWebhookSecret::ShortText);
+        }
+        Ok(Self(key.to_vec().into()))
     }
 
     fn mac(&self, parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
@@ -218,11 +233,13 @@ mod tests {
             let now = UnixTime(1);
             prop_assert!(stripe::verify(&header, &body, std::slice::from_ref(&secret), now).is_err());
             let headers = standard_webhooks::Headers { id: &id, timestamp: "1", signature: &header };
-            prop_assert!(standard_webhooks::verify(headers, &body, &[secret], now).is_err());
+            prop_assert!(standard_webhooks::verify(headers, &body, std::slice::from_ref(&secret), now).is_err());
+            prop_assert!(woo::verify(Some(&header), &body, &[secret]).is_err());
             let config = Config::parse(TANDEM_TOML, &|_| None).unwrap();
             for bytes in [&body[..], json.as_bytes()] {
                 let _ = stripe::read(config.stripe("stripe").unwrap(), bytes);
                 let _ = checkout::read(config.shop("shop").unwrap(), "msg", bytes);
+                let _ = woo::read(config.shop("shop").unwrap(), Some("order.updated"), bytes);
             }
         }
     }

@@ -6,3 +6,4 @@ pub mod notice;
 pub mod reports;
 pub mod shop;
 pub mod stripe;
+pub mod woo;

@@ -144,7 +144,8 @@ fn secret_names(section: &Section<'_>, key: &str, example: &str) -> Vec<String> 
 }
 
 /// The kinds of sources, as written.
-const KINDS: [(&str, &str); 2] = [("stripe", "stripe"), ("checkout", "checkout")];
+const KINDS: [(&str, &str); 3] =
+    [("stripe", "stripe"), ("checkout", "checkout"), ("woocommerce", "woocommerce")];
 
 fn sources(section: &Section<'_>, reader: &Reader<'_>) -> BTreeMap<String, Source> {
     let mut sources = BTreeMap::new();
@@ -269,8 +270,11 @@ fn shop(section: Section<'_>, name: &str, kind: &str, live: bool) -> ShopSource 
     source
 }
 
-fn system(_section: &Section<'_>, _kind: &str) -> System {
-    System::Checkout
+fn system(section: &Section<'_>, kind: &str) -> System {
+    match kind {
+        "woocommerce" => System::Woo(super::woo::read(section)),
+        _ => System::Checkout,
+    }
 }
 
 fn spans(from: Seconds, to: Seconds) -> std::ops::RangeInclusive<Seconds> {

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{BadWebhookSecret, Reading, Refusal, WebhookSecret, checkout, standard_webhooks as standard};
+use super::{BadWebhookSecret, Reading, Refusal, WebhookSecret, checkout, standard_webhooks as standard, woo};
 use crate::config::{ShopSource, System};
 use crate::domain::time::UnixTime;
 
@@ -30,13 +30,14 @@ pub enum Proven {
 pub fn secret(system: &System, text: &SecretString) -> Result<WebhookSecret, BadWebhookSecret> {
     match system {
         System::Checkout => WebhookSecret::standard(text),
+        System::Woo(_) => WebhookSecret::text(text),
     }
 }
 
 /// Whether the secret is the last part of the webhook's path.
 pub const fn secret_in_path(system: &System) -> bool {
     match system {
-        System::Checkout => false,
+        System::Checkout | System::Woo(_) => false,
     }
 }
 
@@ -57,6 +58,7 @@ pub fn verify(
             };
             standard::verify(headers, delivery.body, secrets, now).map(|()| Proven::Sender)
         }
+        System::Woo(_) => woo::verify((delivery.header)(woo::SIGNATURE_HEADER), delivery.body, secrets),
     }
 }
 
@@ -67,5 +69,6 @@ pub fn read(source: &ShopSource, delivery: &Delivery<'_>) -> Reading {
             let id = (delivery.header)(standard::ID_HEADER).unwrap_or_default();
             checkout::read(source, id, delivery.body)
         }
+        System::Woo(_) => woo::read(source, (delivery.header)(woo::TOPIC_HEADER), delivery.body),
     }
 }

@@ -17,6 +17,7 @@ pub use self::call::{BODY_BYTES_MAX, TIMEOUT};
 pub use self::error::ShopError;
 use super::checkout::CheckoutClient;
 use super::http::SharedHttp;
+use super::woo::WooClient;
 use crate::config::{ShopSource, System};
 use crate::domain::order::Order;
 use crate::domain::time::UnixTime;
@@ -205,4 +206,5 @@ macro_rules! systems {
 
 systems! {
     Checkout => CheckoutClient,
+    Woo => WooClient,
 }

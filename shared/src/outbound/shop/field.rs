@@ -19,7 +19,14 @@ const SHOWN: &[&str] = &[
     "capture",
     "deposit",
     "balance_due_at",
+    "date_modified_gmt",
+    "date_paid_gmt",
+    "payment_method",
+    "tandem_collection",
+    "tandem_capture",
+    "tandem_balance_due_at",
 ];
+
 /// A field that says what it must not, or nothing.
 pub(crate) fn refuse(field: &str, found: Option<&Value>, rule: &'static str) -> ShopError {
     let name = field.rsplit('.').next().unwrap_or(field);
