@@ -25,6 +25,7 @@ mod face;
 mod notices;
 mod pages;
 mod signature;
+pub mod woo;
 
 pub use face::{Change, Native, Speaks};
 pub use notices::Notice;
@@ -206,6 +207,7 @@ struct State {
     outbox: Vec<notices::Delivery>,
     sent: u64,
     knobs: Knobs,
+    woo: woo::WooShop,
 }
 
 struct Inner {

@@ -8,7 +8,7 @@ use shared::domain::time::{Seconds, UnixTime};
 use shared::outbound::http::{HttpRequest, HttpResponse};
 
 use super::notices::Delivery;
-use super::{Shop, ShopConfig, State, checkout};
+use super::{Shop, ShopConfig, State, checkout, woo};
 
 /// What a shop speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,16 +16,19 @@ pub enum Speaks {
     /// The checkout protocol.
     #[default]
     Checkout,
+    /// WooCommerce's REST API, version 3.
+    Woo,
 }
 
 impl Speaks {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Checkout];
+    pub const ALL: &[Self] = &[Self::Checkout, Self::Woo];
 
     /// As `kind` in the configuration.
     pub const fn kind(self) -> &'static str {
         match self {
             Self::Checkout => "checkout",
+            Self::Woo => "woocommerce",
         }
     }
 
@@ -37,6 +40,7 @@ impl Speaks {
     pub(super) fn face(self) -> &'static dyn Face {
         match self {
             Self::Checkout => &checkout::Checkout,
+            Self::Woo => &woo::Woo,
         }
     }
 }
@@ -47,6 +51,8 @@ pub enum Native {
     /// Nothing besides the book.
     #[default]
     Nothing,
+    /// WooCommerce's own status, metadata, refunds and notes.
+    Woo(Box<woo::Book>),
 }
 
 /// What happened to an order.

@@ -46,11 +46,13 @@ pub struct Notice {
 
 /// Puts what the face sends about a change into the outbox, with what the knobs make of it.
 pub(super) fn announce(state: &mut State, face: &dyn Face, change: Change, order: &Order, now: UnixTime) {
-    for mut delivery in face.deliveries(state, change, order, now) {
-        if state.knobs.lose_notices > 0 {
-            state.knobs.lose_notices -= 1;
-            continue;
-        }
+    let deliveries = face.deliveries(state, change, order, now);
+    // All that is sent about one change counts as one.
+    if state.knobs.lose_notices > 0 && !deliveries.is_empty() {
+        state.knobs.lose_notices -= 1;
+        return;
+    }
+    for mut delivery in deliveries {
         delivery.due_at = delivery.due_at + state.knobs.delay_notices;
         for _ in 0..=state.knobs.repeat_notices {
             state.outbox.push(delivery.clone());

@@ -32,11 +32,13 @@ fn standard(words: &str) -> String {
 pub fn webhook_of(name: &str, speaks: Speaks) -> String {
     match speaks {
         Speaks::Checkout => standard(&format!("{name} signs its own notices with this one")),
+        Speaks::Woo => format!("{name} signs its webhooks with 'this' & \"nothing else\""),
     }
 }
 /// Opens the API of any other shop, as its kind asks for it.
 pub fn key_of(name: &str, speaks: Speaks) -> String {
     match speaks {
         Speaks::Checkout => ["local", name, "token"].join("-"),
+        Speaks::Woo => [["ck", name].join("_"), ["cs", "local", name].join("_")].join(":"),
     }
 }

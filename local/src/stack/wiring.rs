@@ -19,7 +19,7 @@ use crate::shop::{Shop, ShopConfig, Speaks};
 pub(super) fn shop_of(clock: &Clock, bases: &Bases, name: &str, speaks: Speaks) -> Shop {
     let (api_token, webhook_secret) = secrets_of(name, speaks);
     let path_secret = match speaks {
-        Speaks::Checkout => String::new(),
+        Speaks::Checkout | Speaks::Woo => String::new(),
     };
     Shop::new(
         clock.clone(),

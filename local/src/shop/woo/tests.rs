@@ -1,0 +1,1 @@
+//! What a real WooCommerce was seen to do.
