@@ -32,7 +32,7 @@ fn standard(words: &str) -> String {
 pub fn webhook_of(name: &str, speaks: Speaks) -> String {
     match speaks {
         Speaks::Checkout => standard(&format!("{name} signs its own notices with this one")),
-        Speaks::Woo => format!("{name} signs its webhooks with 'this' & \"nothing else\""),
+        Speaks::Woo => format!("{name}-signs-its-webhooks-with-'this'&\"nothing-else\""),
     }
 }
 /// Opens the API of any other shop, as its kind asks for it.

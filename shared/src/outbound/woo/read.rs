@@ -156,8 +156,9 @@ fn books(
         (true, Some(amount)) => amount,
         (true, None) if ours => 0,
         (true, None) if !transaction.is_empty() => total,
-        // Set by hand. Goods that leave on a reserved payment are not paid by leaving, and what we took before is part of
+        // Set by hand. What is paid when the goods leave is not paid by their leaving, and what we took before is part of
         // what the shop calls paid.
+        (true, None) if capture(meta)? == CaptureMode::OnFulfilment => 0,
         (true, None) => match &told {
             Some(told) if told.status == "authorized" => 0,
             Some(told) => (total - told.captured).max(0),
