@@ -20,6 +20,7 @@ use shared::outbound::http::{HttpRequest, HttpResponse};
 use self::face::Face;
 
 mod answer;
+pub mod checkfront;
 mod checkout;
 mod face;
 mod notices;
@@ -208,6 +209,7 @@ struct State {
     sent: u64,
     knobs: Knobs,
     woo: woo::WooShop,
+    checkfront: checkfront::Account,
 }
 
 struct Inner {
@@ -432,6 +434,7 @@ impl Shop {
         if let Some(echo) = &mut kept.order.payment {
             echo.status = status.name().to_owned();
         }
+        self.0.face.tamper(kept, status);
         Ok(())
     }
 

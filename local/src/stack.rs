@@ -70,6 +70,8 @@ pub struct Options {
     pub real_time: bool,
     /// What the shop called `shop` speaks.
     pub speaks: Speaks,
+    /// Keys of the shop's section that only its kind has, as TOML; none for the shipped shop.
+    pub settings: &'static str,
     /// Shops beside it, by name, that sell to the same buyers through the same Stripe account and number their orders alike.
     pub beside: Vec<(&'static str, Speaks)>,
     /// Queues that cost nothing when the clock jumps, instead of the emulator's.
@@ -99,6 +101,7 @@ impl Options {
             replace: Vec::new(),
             real_time: false,
             speaks: Speaks::Checkout,
+            settings: "",
             beside: Vec::new(),
             light_queues: false,
             sabotage: None,

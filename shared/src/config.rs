@@ -2,6 +2,7 @@
 //!
 //! Invariant: unknown keys are refused and all mistakes are listed at once; a bad setting fails at start, never at a customer.
 
+mod checkfront;
 mod parse;
 mod reader;
 mod resources;
@@ -10,6 +11,7 @@ pub mod woo;
 
 use std::collections::BTreeMap;
 
+pub use checkfront::{CheckfrontSettings, Deposit};
 pub use reader::{ConfigError, ConfigErrors, Place};
 pub use urls::check_key;
 
@@ -232,6 +234,8 @@ pub enum System {
     Checkout,
     /// WooCommerce's REST API, version 3.
     Woo(woo::Woo),
+    /// Checkfront, by API v3.
+    Checkfront(Box<CheckfrontSettings>),
 }
 
 impl System {
@@ -240,16 +244,18 @@ impl System {
         match self {
             Self::Checkout => "checkout",
             Self::Woo(_) => "woocommerce",
+            Self::Checkfront(_) => "checkfront",
         }
     }
 
     /// How much of what the order system's books hold as paid is our own record once it was told `view`, ISO minor
     /// units. `None`: what is paid by other means never reaches Tandem, so there is nothing to tell apart.
-    pub const fn books(&self, view: &PaymentView) -> Option<i64> {
+    pub fn books(&self, view: &PaymentView) -> Option<i64> {
         match self {
             Self::Checkout => None,
             // WooCommerce's books know paid and not paid: what is due no more was taken in full.
             Self::Woo(_) => Some(if view.amount_due == 0 { view.amount_captured } else { 0 }),
+            Self::Checkfront(settings) => Some(settings.books(view)),
         }
     }
 }

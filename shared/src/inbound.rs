@@ -3,6 +3,7 @@
 //! Invariant: the signature is checked over the exact bytes before anything reads them, and what leaves here carries ids,
 //! a type and a hash, never contact data, cards or secrets.
 
+pub mod checkfront;
 pub mod checkout;
 pub mod shop;
 pub mod standard_webhooks;
@@ -27,6 +28,8 @@ pub const SIGNATURES_MAX: usize = 8;
 const SECRET_BYTES_MIN: usize = 24;
 /// Shortest secret that is free text: people make these up themselves.
 const TEXT_BYTES_MIN: usize = 16;
+/// What secrets in paths sign to be compared.
+const PATH_TAG: &[u8] = b"the last part of a path";
 
 /// Why a request is refused. For logs and metrics only: the sender learns nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +55,9 @@ pub enum Refusal {
     /// No secret makes this signature.
     #[error("no secret matches")]
     Mismatch,
+    /// The body names another account than the source's.
+    #[error("another account's host")]
+    Host,
 }
 
 impl Refusal {
@@ -65,6 +71,7 @@ impl Refusal {
             Self::Time => "time",
             Self::Empty => "empty",
             Self::Mismatch => "mismatch",
+            Self::Host => "host",
         }
     }
 }
@@ -84,6 +91,12 @@ pub enum BadWebhookSecret {
     /// Free text under 16 bytes.
     #[error("it has fewer than 16 bytes; make one with `openssl rand -hex 32`")]
     ShortText,
+    /// Under 24 bytes, of one that stands in a path.
+    #[error("it has fewer than 24 bytes; make one with `openssl rand -hex 32`")]
+    ShortPath,
+    /// It cannot stand in a path as it is.
+    #[error("it holds more than letters, digits, - and _; make one with `openssl rand -hex 32`")]
+    Path,
 }
 
 /// The key of a webhook's signature. Neither shown nor compared.
@@ -124,6 +137,25 @@ impl WebhookSecret {
             return Err(BadWebhookSecret::ShortText);
         }
         Ok(Self(key.to_vec().into()))
+    }
+
+    /// One that stands in the webhook's path, for a source without signatures: the text itself.
+    pub fn path(text: &SecretString) -> Result<Self, BadWebhookSecret> {
+        let text = text.expose_secret();
+        if text.len() < SECRET_BYTES_MIN {
+            return Err(BadWebhookSecret::ShortPath);
+        }
+        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            return Err(BadWebhookSecret::Path);
+        }
+        Ok(Self(text.as_bytes().to_vec().into()))
+    }
+
+    /// Whether `shown` is one of the secrets. What is compared are tags that each makes as a key, in constant time, and all
+    /// are compared: the time taken tells neither which one matched nor how far.
+    fn any_is(secrets: &[Self], shown: &str) -> bool {
+        let shown = Self(shown.as_bytes().to_vec().into()).sign(&[PATH_TAG]);
+        any_matches(secrets, &[shown], &[PATH_TAG])
     }
 
     fn mac(&self, parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
@@ -240,6 +272,7 @@ mod tests {
                 let _ = stripe::read(config.stripe("stripe").unwrap(), bytes);
                 let _ = checkout::read(config.shop("shop").unwrap(), "msg", bytes);
                 let _ = woo::read(config.shop("shop").unwrap(), Some("order.updated"), bytes);
+                let _ = checkfront::read(config.shop("shop").unwrap(), bytes);
             }
         }
     }

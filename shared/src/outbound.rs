@@ -1,5 +1,6 @@
 //! HTTP clients of other people's systems, all over the one seam in [`http`].
 
+pub mod checkfront;
 pub mod checkout;
 pub mod http;
 pub mod notice;

@@ -43,6 +43,8 @@ mod story;
 #[cfg(test)]
 mod sweeper;
 #[cfg(test)]
+mod systems;
+#[cfg(test)]
 mod template;
 #[cfg(test)]
 mod told_before;

@@ -273,7 +273,7 @@ impl<'a> Books<'a> {
                     break;
                 }
                 reads -= 1;
-                let (updated_at, read) = match client.get_order(&key.order_id()).await {
+                let (updated_at, read) = match client.get_told(&key.order_id()).await {
                     Ok(order) => {
                         let echo = order.payment.as_ref().map(|p| p.status.clone());
                         let (status, currency, total) = (order.status, order.currency, order.total);

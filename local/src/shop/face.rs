@@ -5,10 +5,11 @@
 
 use shared::domain::order::Order;
 use shared::domain::time::{Seconds, UnixTime};
+use shared::domain::view::PaymentStatus;
 use shared::outbound::http::{HttpRequest, HttpResponse};
 
 use super::notices::Delivery;
-use super::{Shop, ShopConfig, State, checkout, woo};
+use super::{OrderRecord, Shop, ShopConfig, State, checkfront, checkout, woo};
 
 /// What a shop speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,17 +19,20 @@ pub enum Speaks {
     Checkout,
     /// WooCommerce's REST API, version 3.
     Woo,
+    /// Checkfront.
+    Checkfront,
 }
 
 impl Speaks {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Checkout, Self::Woo];
+    pub const ALL: &[Self] = &[Self::Checkout, Self::Woo, Self::Checkfront];
 
     /// As `kind` in the configuration.
     pub const fn kind(self) -> &'static str {
         match self {
             Self::Checkout => "checkout",
             Self::Woo => "woocommerce",
+            Self::Checkfront => "checkfront",
         }
     }
 
@@ -41,6 +45,7 @@ impl Speaks {
         match self {
             Self::Checkout => &checkout::Checkout,
             Self::Woo => &woo::Woo,
+            Self::Checkfront => &checkfront::Checkfront,
         }
     }
 }
@@ -53,6 +58,8 @@ pub enum Native {
     Nothing,
     /// WooCommerce's own status, metadata, refunds and notes.
     Woo(Box<woo::Book>),
+    /// A booking.
+    Checkfront(Box<checkfront::Book>),
 }
 
 /// What happened to an order.
@@ -75,6 +82,9 @@ pub(super) trait Face: Send + Sync {
     fn native(&self, _order: &Order) -> Native {
         Native::Nothing
     }
+
+    /// Somebody edits by hand what an order was told, where this kind keeps it besides the book.
+    fn tamper(&self, _kept: &mut OrderRecord, _status: PaymentStatus) {}
 
     /// Whether a path belongs to the API.
     fn is_api(&self, path: &str) -> bool;

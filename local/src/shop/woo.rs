@@ -113,7 +113,7 @@ impl Shop {
     pub fn woo_book(&self, id: &str) -> Option<Book> {
         match self.order(id)?.native {
             Native::Woo(book) => Some(*book),
-            Native::Nothing => None,
+            _ => None,
         }
     }
 }

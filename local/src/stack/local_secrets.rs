@@ -31,6 +31,8 @@ fn standard(words: &str) -> String {
 /// Signs the webhooks of any other shop, as its kind does.
 pub fn webhook_of(name: &str, speaks: Speaks) -> String {
     match speaks {
+        // Stands in the webhook's path.
+        Speaks::Checkfront => ["path", name, "of", "the", "local", "stack", "0123456789"].join("-"),
         Speaks::Checkout => standard(&format!("{name} signs its own notices with this one")),
         Speaks::Woo => format!("{name}-signs-its-webhooks-with-'this'&\"nothing-else\""),
     }
@@ -40,5 +42,6 @@ pub fn key_of(name: &str, speaks: Speaks) -> String {
     match speaks {
         Speaks::Checkout => ["local", name, "token"].join("-"),
         Speaks::Woo => [["ck", name].join("_"), ["cs", "local", name].join("_")].join(":"),
+        Speaks::Checkfront => format!("local-{name}-key:local-{name}-secret"),
     }
 }

@@ -20,6 +20,7 @@ pub(super) fn shop_of(clock: &Clock, bases: &Bases, name: &str, speaks: Speaks) 
     let (api_token, webhook_secret) = secrets_of(name, speaks);
     let path_secret = match speaks {
         Speaks::Checkout | Speaks::Woo => String::new(),
+        Speaks::Checkfront => format!("/{webhook_secret}"),
     };
     Shop::new(
         clock.clone(),
@@ -45,9 +46,14 @@ fn secrets_of(name: &str, speaks: Speaks) -> (String, String) {
 
 /// A shop's section of the configuration.
 fn section_of(bases: &Bases, name: &str, speaks: Speaks) -> String {
+    let own = match speaks {
+        Speaks::Checkout | Speaks::Woo => "",
+        // The demo's stories need what Checkfront has no word for.
+        Speaks::Checkfront => "custom_fields = true\n",
+    };
     format!(
         "\n[sources.{name}]\nkind = \"{}\"\nbase_url = \"{}\"\nstripe = \"stripe\"\n\
-         api_key = \"{name}-api-key\"\nwebhook_secrets = [\"{name}-webhook-secret\"]\n",
+         api_key = \"{name}-api-key\"\nwebhook_secrets = [\"{name}-webhook-secret\"]\n{own}",
         speaks.kind(),
         bases.of(name)
     )
@@ -75,7 +81,7 @@ pub(super) async fn configure(
         text = text.replace(from.as_str(), to);
     }
     if options.speaks != Speaks::Checkout {
-        text = without_shop(&text) + &section_of(bases, "shop", options.speaks);
+        text = without_shop(&text) + &section_of(bases, "shop", options.speaks) + options.settings;
     }
     for (name, speaks) in &options.beside {
         text.push_str(&section_of(bases, name, *speaks));

@@ -8,7 +8,7 @@ use super::reader::{Found, Place, Reader, Section};
 use super::urls::{Reach, check_url, reach};
 use super::{
     Config, ConfigError, ConfigErrors, NoticeTarget, SecretStore, ShopSource, Source, StripeSource,
-    SweeperLimits, System, resources,
+    SweeperLimits, System, checkfront, resources,
 };
 use crate::domain::ids::Function;
 use crate::domain::money::Currency;
@@ -144,8 +144,12 @@ fn secret_names(section: &Section<'_>, key: &str, example: &str) -> Vec<String> 
 }
 
 /// The kinds of sources, as written.
-const KINDS: [(&str, &str); 3] =
-    [("stripe", "stripe"), ("checkout", "checkout"), ("woocommerce", "woocommerce")];
+const KINDS: &[(&str, &str)] = &[
+    ("stripe", "stripe"),
+    ("checkout", "checkout"),
+    ("woocommerce", "woocommerce"),
+    ("checkfront", "checkfront"),
+];
 
 fn sources(section: &Section<'_>, reader: &Reader<'_>) -> BTreeMap<String, Source> {
     let mut sources = BTreeMap::new();
@@ -158,14 +162,14 @@ fn sources(section: &Section<'_>, reader: &Reader<'_>) -> BTreeMap<String, Sourc
             let instead = "write at most 32 lower case letters, digits and hyphens, beginning with a letter";
             reader.mistake(place.clone(), &section.key(&name), "is no name of a source", instead);
         }
-        match source.choice("kind", &KINDS, "") {
+        match source.choice("kind", KINDS, "") {
             "stripe" => {
                 sources.insert(name.clone(), Source::Stripe(stripe(source, &name)));
             }
             "" => {
                 if !source.names().iter().any(|(key, _)| key == "kind") {
-                    let kinds = KINDS.map(|(kind, _)| format!("\"{kind}\"")).join(" or ");
-                    let instead = format!("write kind = {kinds}");
+                    let kinds: Vec<String> = KINDS.iter().map(|(kind, _)| format!("\"{kind}\"")).collect();
+                    let instead = format!("write kind = {}", kinds.join(" or "));
                     reader.mistake(place, &source.key("kind"), "is missing", instead);
                 }
             }
@@ -273,6 +277,7 @@ fn shop(section: Section<'_>, name: &str, kind: &str, live: bool) -> ShopSource 
 fn system(section: &Section<'_>, kind: &str) -> System {
     match kind {
         "woocommerce" => System::Woo(super::woo::read(section)),
+        "checkfront" => System::Checkfront(Box::new(checkfront::settings(section))),
         _ => System::Checkout,
     }
 }

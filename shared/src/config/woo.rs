@@ -96,7 +96,8 @@ fn statuses(table: &Section<'_>, base: BTreeMap<String, OrderStatus>) -> BTreeMa
     let mut statuses = base;
     for (name, place) in table.names() {
         if !is_slug(&name) || name.starts_with("wc-") {
-            let instead = "write the status as the REST API shows it: lower case, without wc-, e.g. \"on-hold\"";
+            let instead =
+                "write the status as the REST API shows it: lower case, without wc-, e.g. \"on-hold\"";
             table.reader.mistake(place, &table.key(&name), "is no status of an order", instead);
         }
         let meaning = match table.choice(&name, &MEANINGS, 1) {
@@ -165,9 +166,11 @@ mod tests {
 
     #[test]
     fn a_shop_names_statuses_of_its_own_and_changes_the_meaning_of_others() {
-        let woo = woo("payment_methods = [\"\", \"cheque\"]\npayment_link = \"meta\"\non_processing = \"leave\"\n\
+        let woo = woo(
+            "payment_methods = [\"\", \"cheque\"]\npayment_link = \"meta\"\non_processing = \"leave\"\n\
              on_dispute = \"leave\"\n[sources.woo.statuses]\npacked = \"open\"\non-hold = \"open\"\ntrash = \"cancelled\"\n\
-             picked_up = \"fulfilled\"\n");
+             picked_up = \"fulfilled\"\n",
+        );
         assert_eq!(woo.statuses["packed"], OrderStatus::Open);
         assert_eq!(woo.statuses["on-hold"], OrderStatus::Open);
         assert_eq!(woo.statuses["trash"], OrderStatus::Cancelled);
@@ -180,8 +183,10 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_named_at_once_with_their_cure() {
-        let errors = parse("payment_link = \"sms\"\npayment_methods = [\"Credit Card\"]\non_disputes = \"hold\"\n\
-             [sources.woo.statuses]\nwc-packed = \"open\"\npacked = \"charged\"\n")
+        let errors = parse(
+            "payment_link = \"sms\"\npayment_methods = [\"Credit Card\"]\non_disputes = \"hold\"\n\
+             [sources.woo.statuses]\nwc-packed = \"open\"\npacked = \"charged\"\n",
+        )
         .unwrap_err()
         .to_string();
         for part in [

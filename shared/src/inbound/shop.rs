@@ -2,7 +2,10 @@
 
 use secrecy::SecretString;
 
-use super::{BadWebhookSecret, Reading, Refusal, WebhookSecret, checkout, standard_webhooks as standard, woo};
+use super::{
+    BadWebhookSecret, Reading, Refusal, WebhookSecret, checkfront, checkout, standard_webhooks as standard,
+    woo,
+};
 use crate::config::{ShopSource, System};
 use crate::domain::time::UnixTime;
 
@@ -31,6 +34,7 @@ pub fn secret(system: &System, text: &SecretString) -> Result<WebhookSecret, Bad
     match system {
         System::Checkout => WebhookSecret::standard(text),
         System::Woo(_) => WebhookSecret::text(text),
+        System::Checkfront(_) => WebhookSecret::path(text),
     }
 }
 
@@ -38,6 +42,7 @@ pub fn secret(system: &System, text: &SecretString) -> Result<WebhookSecret, Bad
 pub const fn secret_in_path(system: &System) -> bool {
     match system {
         System::Checkout | System::Woo(_) => false,
+        System::Checkfront(_) => true,
     }
 }
 
@@ -59,6 +64,7 @@ pub fn verify(
             standard::verify(headers, delivery.body, secrets, now).map(|()| Proven::Sender)
         }
         System::Woo(_) => woo::verify((delivery.header)(woo::SIGNATURE_HEADER), delivery.body, secrets),
+        System::Checkfront(_) => checkfront::verify(source, delivery, secrets).map(|()| Proven::Sender),
     }
 }
 
@@ -70,5 +76,6 @@ pub fn read(source: &ShopSource, delivery: &Delivery<'_>) -> Reading {
             checkout::read(source, id, delivery.body)
         }
         System::Woo(_) => woo::read(source, (delivery.header)(woo::TOPIC_HEADER), delivery.body),
+        System::Checkfront(_) => checkfront::read(source, delivery.body),
     }
 }

@@ -151,13 +151,16 @@ mod tests {
 
     #[test]
     fn a_delivery_becomes_a_hint_that_names_the_order_and_its_time_and_nothing_else() {
-        let text = r#"{"id":34,"date_modified_gmt":"2026-11-21T03:38:14","billing":{"email":"zoe@example.com"}}"#;
+        let text =
+            r#"{"id":34,"date_modified_gmt":"2026-11-21T03:38:14","billing":{"email":"zoe@example.com"}}"#;
         let Reading::Hint { queue: Queue::Orders, body, event } = reading(text) else { panic!() };
         assert!(!serde_json::to_string(&body).unwrap().contains("example.com"));
         let Body::Order { order_id, version, source, sha256, .. } = body else { panic!() };
         assert_eq!((order_id.as_str(), version, source.as_str()), ("34", Some(1_795_232_294), "woo"));
         assert!(sha256.unwrap().starts_with(&event), "the event is known by its bytes");
-        let Reading::Hint { event: other, .. } = reading(&text.replace("03:38:14", "03:38:15")) else { panic!() };
+        let Reading::Hint { event: other, .. } = reading(&text.replace("03:38:14", "03:38:15")) else {
+            panic!()
+        };
         assert_ne!(event, other);
         assert_eq!(reading(text), reading(text), "the same body twice is one event");
     }
@@ -171,7 +174,9 @@ mod tests {
 
     #[test]
     fn other_topics_are_unused() {
-        for topic in ["product.updated", "customer.created", "action.woocommerce_order_refunded", "coupon.deleted"] {
+        for topic in
+            ["product.updated", "customer.created", "action.woocommerce_order_refunded", "coupon.deleted"]
+        {
             assert_eq!(read(&source(), Some(topic), br#"{"id":34}"#), Reading::Unused, "{topic}");
         }
     }
@@ -188,7 +193,8 @@ mod tests {
             (r#"{"id":-4}"#, "above 0"),
             (r#"{"id":3.5}"#, "whole number"),
         ] {
-            let Reading::Parked { queue: Queue::Orders, body: Body::Parked { reason, size, sha256, .. } } = reading(text)
+            let Reading::Parked { queue: Queue::Orders, body: Body::Parked { reason, size, sha256, .. } } =
+                reading(text)
             else {
                 panic!("{text}")
             };

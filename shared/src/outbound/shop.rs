@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::call::{BODY_BYTES_MAX, TIMEOUT};
 pub use self::error::ShopError;
+use super::checkfront::CheckfrontClient;
 use super::checkout::CheckoutClient;
 use super::http::SharedHttp;
 use super::woo::WooClient;
@@ -138,6 +139,15 @@ pub trait OrderSystem {
     /// The order as it is now.
     fn get_order(&self, id: &str) -> impl Future<Output = Result<Order, ShopError>> + Send;
 
+    /// The order with what it was last told, for those who compare the two sides. The same as [`Self::get_order`] where a
+    /// plain read shows it.
+    fn get_told(&self, id: &str) -> impl Future<Output = Result<Order, ShopError>> + Send
+    where
+        Self: Sync,
+    {
+        self.get_order(id)
+    }
+
     /// One page of the orders changed at or after `since`.
     fn list(
         &self,
@@ -185,6 +195,9 @@ macro_rules! systems {
             async fn get_order(&self, id: &str) -> Result<Order, ShopError> {
                 match self { $(Self::$kind(client) => client.get_order(id).await,)* }
             }
+            async fn get_told(&self, id: &str) -> Result<Order, ShopError> {
+                match self { $(Self::$kind(client) => client.get_told(id).await,)* }
+            }
             async fn list(&self, since: UnixTime, cursor: Option<&str>) -> Result<Page, ShopError> {
                 match self { $(Self::$kind(client) => client.list(since, cursor).await,)* }
             }
@@ -207,4 +220,5 @@ macro_rules! systems {
 systems! {
     Checkout => CheckoutClient,
     Woo => WooClient,
+    Checkfront => CheckfrontClient,
 }

@@ -47,7 +47,8 @@ impl WooClient {
     pub fn new(http: SharedHttp, source: ShopSource, key: SecretString) -> Self {
         let settings = match &source.system {
             System::Woo(woo) => woo.clone(),
-            System::Checkout => Woo::default(),
+            // `ShopClient` makes it of its own kind only.
+            _ => Woo::default(),
         };
         Self { caller: Caller::new(http, &source.base_url, key, Shown::Basic), source, settings }
     }
@@ -57,12 +58,23 @@ impl WooClient {
         &self.source
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<HttpResponse, ShopError> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<HttpResponse, ShopError> {
         let body = body.map(|value| ("application/json", value.to_string().into()));
         self.caller.send(method, &format!("{API}{path}"), body).await
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>, id: &str) -> Result<Value, ShopError> {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        id: &str,
+    ) -> Result<Value, ShopError> {
         answer::json(&self.send(method, path, body).await?, id)
     }
 

@@ -59,7 +59,9 @@ impl Shop {
     }
 
     fn woo_call(&self, request: &HttpRequest, path: &str) -> Outcome {
-        let Some(path) = path.strip_prefix("/wp-json/wc/v3/") else { return Err(Refused(404, "rest_no_route")) };
+        let Some(path) = path.strip_prefix("/wp-json/wc/v3/") else {
+            return Err(Refused(404, "rest_no_route"));
+        };
         let key = base64::engine::general_purpose::STANDARD.encode(&self.0.config.api_token);
         let shown = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
         if shown != Some(format!("Basic {key}").as_str()) {

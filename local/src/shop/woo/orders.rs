@@ -21,7 +21,16 @@ use crate::shop::{Native, NewOrder, OrderRecord, Shop, State, WriteBackSeen, not
 
 /// Statuses that WooCommerce knows by itself.
 const STATUSES: [&str; 10] = [
-    "pending", "processing", "on-hold", "completed", "cancelled", "refunded", "failed", "trash", "checkout-draft", "auto-draft",
+    "pending",
+    "processing",
+    "on-hold",
+    "completed",
+    "cancelled",
+    "refunded",
+    "failed",
+    "trash",
+    "checkout-draft",
+    "auto-draft",
 ];
 
 /// What a change came to.
@@ -214,7 +223,7 @@ fn number(id: &str) -> u64 {
 fn created(kept: &OrderRecord) -> UnixTime {
     match &kept.native {
         Native::Woo(book) => book.created_at,
-        Native::Nothing => kept.order.updated_at,
+        _ => kept.order.updated_at,
     }
 }
 
@@ -234,7 +243,10 @@ pub(super) fn style<'a>(state: &mut State, base: &'a str, order: &shared::domain
 }
 
 /// An order with its book.
-pub(super) fn parts<'a>(state: &'a mut State, id: &str) -> Option<(&'a mut shared::domain::order::Order, &'a mut Book)> {
+pub(super) fn parts<'a>(
+    state: &'a mut State,
+    id: &str,
+) -> Option<(&'a mut shared::domain::order::Order, &'a mut Book)> {
     let kept = state.record.orders.get_mut(id)?;
     match &mut kept.native {
         Native::Woo(book) if !book.gone => Some((&mut kept.order, book)),
@@ -281,7 +293,8 @@ fn change(kept: &mut OrderRecord, body: &Value, now: UnixTime) -> Result<Touched
 fn lines(order: &mut shared::domain::order::Order, body: &Value) -> Result<bool, Refused> {
     let mut changed = false;
     for line in body["line_items"].as_array().into_iter().flatten() {
-        let place = line["id"].as_u64().and_then(|id| usize::try_from(id).ok()).and_then(|id| id.checked_sub(1));
+        let place =
+            line["id"].as_u64().and_then(|id| usize::try_from(id).ok()).and_then(|id| id.checked_sub(1));
         let Some(item) = place.and_then(|i| order.items.get_mut(i)) else { return Err(BAD_VALUE) };
         if let Some(quantity) = line["quantity"].as_u64().and_then(|n| u32::try_from(n).ok()) {
             changed |= item.quantity != quantity;
@@ -303,7 +316,9 @@ fn lines(order: &mut shared::domain::order::Order, body: &Value) -> Result<bool,
 /// What the record keeps of a view, whatever the shop speaks.
 fn keep_view(kept: &mut OrderRecord, view: &Value, now: UnixTime) {
     let text = view.as_str().unwrap_or_default();
-    let Ok(WriteBack { payment_version: version, payment: view }) = serde_json::from_str(text) else { return };
+    let Ok(WriteBack { payment_version: version, payment: view }) = serde_json::from_str(text) else {
+        return;
+    };
     let applied = version > kept.payment_version;
     if applied {
         kept.payment_version = version;

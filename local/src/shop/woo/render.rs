@@ -105,9 +105,7 @@ fn lines(order: &Order, style: &Style<'_>, fields: &mut Map<String, Value>) {
             "total": money(whole(item)), "total_tax": money(0), "sku": item.sku,
             "price": price.map_or(Value::Null, Value::Number), "meta_data": []})
     };
-    let fee = |(i, item): (usize, &Item)| {
-        json!({"id": id(i), "name": escaped(&item.name), "total": money(whole(item)), "total_tax": money(0), "meta_data": []})
-    };
+    let fee = |(i, item): (usize, &Item)| json!({"id": id(i), "name": escaped(&item.name), "total": money(whole(item)), "total_tax": money(0), "meta_data": []});
     let shipping = |(i, item): (usize, &Item)| {
         json!({"id": id(i), "method_title": escaped(&item.name), "method_id": "flat_rate", "total": money(whole(item)),
             "total_tax": money(0), "meta_data": []})
@@ -198,7 +196,9 @@ pub(super) fn trimmed(value: Value, fields: Option<&str>) -> Value {
     let Some(fields) = fields else { return value };
     let fields: Vec<&str> = fields.split(',').map(str::trim).collect();
     let trim = |value: Value| match value {
-        Value::Object(map) => Value::Object(map.into_iter().filter(|(k, _)| fields.contains(&k.as_str())).collect()),
+        Value::Object(map) => {
+            Value::Object(map.into_iter().filter(|(k, _)| fields.contains(&k.as_str())).collect())
+        }
         other => other,
     };
     match value {

@@ -118,7 +118,9 @@ impl Shop {
     pub(super) fn woo_add_webhook(&self, body: &Value) -> Outcome {
         let mut state = self.lock();
         let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
-        if !["order.created", "order.updated", "order.deleted", "order.restored"].contains(&text("topic").as_str()) {
+        if !["order.created", "order.updated", "order.deleted", "order.restored"]
+            .contains(&text("topic").as_str())
+        {
             return Err(BAD_VALUE);
         }
         let id = state.woo.hooks.iter().map(|h| h.id).max().unwrap_or(0) + 1;

@@ -180,10 +180,17 @@ async fn two_changes_before_the_queue_runs_are_one_delivery_with_the_last_state(
 #[tokio::test(start_paused = true)]
 async fn a_checkout_draft_made_by_rest_is_sent_as_created() {
     let world = World::new();
-    let made = world.rest("POST", "/orders", json!({"status": "checkout-draft", "line_items": [{"name": "Mug", "total": "12.50"}]}));
+    let made = world.rest(
+        "POST",
+        "/orders",
+        json!({"status": "checkout-draft", "line_items": [{"name": "Mug", "total": "12.50"}]}),
+    );
     assert_eq!(made.await["status"], "checkout-draft");
     let delivered = world.deliver().await;
-    assert_eq!((delivered[0].0.as_str(), &delivered[0].1["status"]), ("order.created", &json!("checkout-draft")));
+    assert_eq!(
+        (delivered[0].0.as_str(), &delivered[0].1["status"]),
+        ("order.created", &json!("checkout-draft"))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -208,13 +215,19 @@ async fn every_write_over_rest_is_announced_but_a_note_is_not_and_moves_no_date(
         modified = now;
     }
     tokio::time::advance(Duration::from_secs(1)).await;
-    world.rest("POST", &format!("/orders/{id}/refunds"), json!({"amount": "2.50", "api_refund": false})).await;
+    world
+        .rest("POST", &format!("/orders/{id}/refunds"), json!({"amount": "2.50", "api_refund": false}))
+        .await;
     assert_eq!(world.topics().await, UPDATED, "a refund");
     let refunded = world.get(&format!("/orders/{id}")).await["date_modified_gmt"].clone();
     tokio::time::advance(Duration::from_secs(1)).await;
     world.rest("POST", &format!("/orders/{id}/notes"), json!({"note": "hello"})).await;
     let same = world.put(&id, json!({"status": "processing"})).await;
-    assert_eq!((world.topics().await, &same["date_modified_gmt"]), (vec![], &refunded), "a note, and nothing");
+    assert_eq!(
+        (world.topics().await, &same["date_modified_gmt"]),
+        (vec![], &refunded),
+        "a note, and nothing"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -359,12 +372,18 @@ async fn errors_have_their_codes() {
     let id = world.order().await;
     let path = format!("/orders/{id}");
     let code = |status: u16, code: &str| (status, code.to_owned());
-    assert_eq!(world.refused("PUT", &path, json!({"status": "on-the-moon"})).await, code(400, "rest_invalid_param"));
+    assert_eq!(
+        world.refused("PUT", &path, json!({"status": "on-the-moon"})).await,
+        code(400, "rest_invalid_param")
+    );
     assert_eq!(
         world.refused("GET", "/orders/9", Value::Null).await,
         code(404, "woocommerce_rest_shop_order_invalid_id")
     );
-    assert_eq!(world.refused("GET", "/orders?per_page=101", Value::Null).await, code(400, "rest_invalid_param"));
+    assert_eq!(
+        world.refused("GET", "/orders?per_page=101", Value::Null).await,
+        code(400, "rest_invalid_param")
+    );
     assert_eq!(world.refused("GET", "/nothing", Value::Null).await, code(404, "rest_no_route"));
     for key in ["ck_test:cs_other", ""] {
         let (status, answer) = world.send("GET", &path, None, key).await;
@@ -382,7 +401,10 @@ async fn the_poll_takes_modified_after_with_several_orders_in_one_second_and_tri
     world.put("1001", json!({"status": "on-hold"})).await;
     let poll = "/orders?dates_are_gmt=true&orderby=modified&order=asc&per_page=2&_fields=id,date_modified_gmt&modified_after=";
     let first = world.get(&format!("{poll}2027-01-15T07:59:59")).await;
-    assert_eq!(first, json!([{"id": 1002, "date_modified_gmt": "2027-01-15T08:00:00"}, {"id": 1003, "date_modified_gmt": "2027-01-15T08:00:00"}]));
+    assert_eq!(
+        first,
+        json!([{"id": 1002, "date_modified_gmt": "2027-01-15T08:00:00"}, {"id": 1003, "date_modified_gmt": "2027-01-15T08:00:00"}])
+    );
     let after = world.get(&format!("{poll}2027-01-15T08:00:00")).await;
     assert_eq!(after[0]["id"], 1001, "its own second is left out");
     assert_eq!(world.get(&format!("{poll}2027-01-15T07:59:59&page=2")).await[0]["id"], 1001);
@@ -408,5 +430,8 @@ async fn what_staff_does_in_the_shop_moves_the_status_and_completing_sets_the_da
     let id = world.order().await;
     world.shop.fulfil(&id).unwrap();
     let book = world.shop.woo_book(&id).unwrap();
-    assert_eq!((book.status.as_str(), book.paid_at, book.completed_at), ("completed", Some(START), Some(START)));
+    assert_eq!(
+        (book.status.as_str(), book.paid_at, book.completed_at),
+        ("completed", Some(START), Some(START))
+    );
 }

@@ -14,8 +14,14 @@ pub(super) const NO_REFUND: &str = "woocommerce_rest_cannot_create_order_refund"
 
 /// What to do about a refusal, by its code.
 const CURES: &[(&str, &str)] = &[
-    (NO_REFUND, "the refund is more than what the order has left in WooCommerce; compare its refunds there with Stripe's"),
-    ("rest_no_route", "the REST API is not there: WordPress needs pretty permalinks, and base_url the shop's root"),
+    (
+        NO_REFUND,
+        "the refund is more than what the order has left in WooCommerce; compare its refunds there with Stripe's",
+    ),
+    (
+        "rest_no_route",
+        "the REST API is not there: WordPress needs pretty permalinks, and base_url the shop's root",
+    ),
     ("rest_invalid_param", "a value is not known there; if it is a status, look at [sources.NAME.statuses]"),
     ("woocommerce_rest_invalid_order_refund", "the refund's amount is refused"),
 ];

@@ -59,7 +59,9 @@ impl WooClient {
             Ok(hooks) => found.extend(hooks.iter().map(|hook| hook_finding(hook, address))),
             Err(error) => found.push(Finding::bad(
                 "webhooks",
-                format!("{error}; the key's user must manage the shop, or nobody can see whether webhooks are on"),
+                format!(
+                    "{error}; the key's user must manage the shop, or nobody can see whether webhooks are on"
+                ),
             )),
         }
         found
@@ -103,7 +105,10 @@ impl WooClient {
     /// Fewer decimals than the currency has are fine; more would make totals that nobody can pay.
     async fn money(&self) -> Vec<Finding> {
         let what = "currency and decimals";
-        let read = (self.setting("woocommerce_currency").await, self.setting("woocommerce_price_num_decimals").await);
+        let read = (
+            self.setting("woocommerce_currency").await,
+            self.setting("woocommerce_price_num_decimals").await,
+        );
         let (Ok(code), Ok(decimals)) = read else {
             return vec![Finding::warning(
                 what,
@@ -130,7 +135,10 @@ impl WooClient {
     async fn methods(&self) -> Vec<Finding> {
         let what = "payment methods";
         let Ok(Value::Array(gateways)) = self.call(Method::GET, "/payment_gateways", None, "").await else {
-            return vec![Finding::warning(what, "cannot be read with this key; compare payment_methods by hand")];
+            return vec![Finding::warning(
+                what,
+                "cannot be read with this key; compare payment_methods by hand",
+            )];
         };
         let enabled = |id: &str| {
             let is = |g: &&Value| g.get("id").and_then(Value::as_str) == Some(id);
@@ -141,7 +149,9 @@ impl WooClient {
             found.push(match enabled(method) {
                 Some(true) => Finding::good(what, format!("{method:?} is on; Tandem collects its orders")),
                 Some(false) => Finding::warning(what, format!("{method:?} is off: no buyer can choose it")),
-                None => Finding::bad(what, format!("the shop has no method {method:?}; correct payment_methods")),
+                None => {
+                    Finding::bad(what, format!("the shop has no method {method:?}; correct payment_methods"))
+                }
             });
         }
         if found.is_empty() {
@@ -172,11 +182,15 @@ fn hook_finding(hook: &Hook, address: &str) -> Finding {
         HookState::Active => Finding::good("webhooks", format!("{topic} is on")),
         HookState::Disabled => Finding::bad(
             "webhooks",
-            format!("{topic} is off, perhaps after seven failures in a row; the sweeper switches it on again"),
+            format!(
+                "{topic} is off, perhaps after seven failures in a row; the sweeper switches it on again"
+            ),
         ),
         HookState::Missing => Finding::bad(
             "webhooks",
-            format!("{topic} is missing: make one under WooCommerce > Settings > Advanced > Webhooks, delivery URL {address}, the secret as stored here"),
+            format!(
+                "{topic} is missing: make one under WooCommerce > Settings > Advanced > Webhooks, delivery URL {address}, the secret as stored here"
+            ),
         ),
     }
 }

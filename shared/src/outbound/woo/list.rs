@@ -64,7 +64,8 @@ impl WooClient {
         let body = answer::json(&answered, "")?;
         let rows = body.as_array().ok_or_else(|| refuse("(body)", Some(&body), "a list of orders"))?;
         let now = date(&answered);
-        let orders = rows.iter().enumerate().map(|(i, row)| line(i, row, now)).collect::<Result<Vec<_>, _>>()?;
+        let orders =
+            rows.iter().enumerate().map(|(i, row)| line(i, row, now)).collect::<Result<Vec<_>, _>>()?;
         let last = orders.iter().map(|o| o.updated_at).max();
         let next = last.filter(|_| orders.len() >= PER_PAGE).map(|last| at.next(last.0).text());
         // What changes within the second of the answer may change again within it.

@@ -86,7 +86,8 @@ pub(super) fn order(body: &Value, rows: Option<&Value>, asked: &str, woo: &Woo) 
         return Err(refuse("total", body.get("total"), "at least 0"));
     }
     let modified = time(body, "date_modified_gmt")?;
-    let modified = modified.ok_or_else(|| refuse("date_modified_gmt", body.get("date_modified_gmt"), TIME))?;
+    let modified =
+        modified.ok_or_else(|| refuse("date_modified_gmt", body.get("date_modified_gmt"), TIME))?;
     let meta = Meta::of(body).ok_or_else(|| refuse("meta_data", body.get("meta_data"), "a list"))?;
     if !body.get("refunds").is_some_and(Value::is_array) {
         return Err(refuse("refunds", body.get("refunds"), "a list"));
@@ -144,8 +145,10 @@ fn books(
 ) -> Result<Books, ShopError> {
     let paid = time(body, "date_paid_gmt")?.is_some();
     let transaction = body.get("transaction_id").and_then(Value::as_str).unwrap_or_default();
-    let found = meta.value(marks::ELSEWHERE).map(|v| money(marks::ELSEWHERE, Some(v), currency)).transpose()?;
-    let views: Vec<ToldView> = meta.views().map(|(version, view)| told_view(version, view.as_ref())).collect();
+    let found =
+        meta.value(marks::ELSEWHERE).map(|v| money(marks::ELSEWHERE, Some(v), currency)).transpose()?;
+    let views: Vec<ToldView> =
+        meta.views().map(|(version, view)| told_view(version, view.as_ref())).collect();
     let told = views.iter().max_by_key(|v| v.version).cloned();
     let ours = paid && meta.value(marks::PAID).is_some();
     // Until the view that it was paid with is told as well, our record is not yet anybody's.
@@ -213,7 +216,8 @@ fn collection(body: &Value, meta: Meta<'_>, woo: &Woo) -> Result<Collection, Sho
         }
     };
     // Somebody else's to collect: another method, or the official Stripe plug-in's own intent.
-    let others = !woo.payment_methods.iter().any(|m| m == method) || meta.value(marks::STRIPE_PLUGIN).is_some();
+    let others =
+        !woo.payment_methods.iter().any(|m| m == method) || meta.value(marks::STRIPE_PLUGIN).is_some();
     Ok(if others { Collection::None } else { wish })
 }
 
@@ -221,7 +225,9 @@ fn capture(meta: Meta<'_>) -> Result<CaptureMode, ShopError> {
     match meta.text(marks::CAPTURE).as_deref() {
         None | Some("at_once") => Ok(CaptureMode::AtOnce),
         Some("on_fulfilment") => Ok(CaptureMode::OnFulfilment),
-        Some(_) => Err(refuse(marks::CAPTURE, meta.value(marks::CAPTURE), "\"at_once\" or \"on_fulfilment\"")),
+        Some(_) => {
+            Err(refuse(marks::CAPTURE, meta.value(marks::CAPTURE), "\"at_once\" or \"on_fulfilment\""))
+        }
     }
 }
 

@@ -69,7 +69,12 @@ fn stands(line: &RefundLine) -> bool {
 
 impl WooClient {
     /// Takes away and adds what must be; whether anything changed.
-    pub(super) async fn book_refunds(&self, seen: &Seen, view: &PaymentView, work: &Work) -> Result<bool, ShopError> {
+    pub(super) async fn book_refunds(
+        &self,
+        seen: &Seen,
+        view: &PaymentView,
+        work: &Work,
+    ) -> Result<bool, ShopError> {
         let order = &seen.order;
         for row in &work.remove {
             let path = format!("{}/refunds/{row}?force=true", order_path(&order.id)?);

@@ -43,7 +43,10 @@ impl WooClient {
             seen = self.put(id, &change).await?;
             if waited && !seen.books.paid {
                 // The status moved between the reading and the writing: what is right now is another thing.
-                return Err(ShopError::Wait { after: 5, why: "the order's status moved while it was set paid" });
+                return Err(ShopError::Wait {
+                    after: 5,
+                    why: "the order's status moved while it was set paid",
+                });
             }
         }
         let work = refunds::work(&seen.order, &seen.books, view);
@@ -70,7 +73,11 @@ impl WooClient {
             S::Review => books.held.is_some(),
             _ => false,
         };
-        let from: &[&str] = if view.status == S::Disputed { &["pending", "failed", "processing"] } else { &["pending", "failed"] };
+        let from: &[&str] = if view.status == S::Disputed {
+            &["pending", "failed", "processing"]
+        } else {
+            &["pending", "failed"]
+        };
         let status = books.status.as_str();
         let change = |to: &str, held: &str| {
             Some(json!({"status": to, "meta_data": [{"key": marks::HELD, "value": held}]}))
@@ -94,12 +101,17 @@ impl WooClient {
         }
         let path = format!("{}/notes", order_path(&order.id)?);
         let held = self.call(Method::GET, &path, None, &order.id).await?;
-        let held: Vec<&str> =
-            held.as_array().into_iter().flatten().filter_map(|n| n.get("note").and_then(Value::as_str)).collect();
+        let held: Vec<&str> = held
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|n| n.get("note").and_then(Value::as_str))
+            .collect();
         if let Some(url) = link.filter(|url| !held.iter().any(|note| note.contains(url))) {
             let due = Money::new(view.amount_due, view.currency);
             let text = format!("You can pay {due} for your order {} here: {url}", order.number);
-            self.call(Method::POST, &path, Some(&json!({"note": text, "customer_note": true})), &order.id).await?;
+            self.call(Method::POST, &path, Some(&json!({"note": text, "customer_note": true})), &order.id)
+                .await?;
         }
         for Note { key, text } in notes {
             let key = format!("[tandem:{key}]");
@@ -133,7 +145,8 @@ impl WooClient {
             rows.insert(marks::ELSEWHERE.to_owned(), amount.into());
         }
         rows.insert(format!("{}{version}", marks::VIEW), text.into());
-        let rows: Vec<Value> = rows.into_iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+        let rows: Vec<Value> =
+            rows.into_iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
         Ok(json!({"meta_data": rows}))
     }
 }
@@ -155,13 +168,16 @@ fn set_paid(seen: &Seen, view: &PaymentView, notes: &mut Vec<Note>) -> Option<Va
         && view.amount_due == 0
         && view.amount_captured + books.elsewhere >= order.total;
     let payment = view.payment_id.as_deref().filter(|_| in_full && !books.ours)?;
-    let mut change = json!({"transaction_id": payment, "meta_data": [{"key": marks::PAID, "value": payment}]});
+    let mut change =
+        json!({"transaction_id": payment, "meta_data": [{"key": marks::PAID, "value": payment}]});
     let taken = Money::new(view.amount_captured, view.currency);
     let mut note = |text: String| notes.push(Note { key: format!("paid {payment}"), text });
     match books.status.as_str() {
         // Paid by hand or by another gateway: its payment's id is not overwritten.
         _ if books.paid && books.elsewhere > 0 => {
-            note(format!("Tandem took {taken} ({payment}) although the order is paid by other means; see the case."));
+            note(format!(
+                "Tandem took {taken} ({payment}) although the order is paid by other means; see the case."
+            ));
             return None;
         }
         // It counts as paid by what we had told before: our payment is the one.
@@ -175,7 +191,9 @@ fn set_paid(seen: &Seen, view: &PaymentView, notes: &mut Vec<Note>) -> Option<Va
             }
         }
         status => {
-            note(format!("Stripe holds {taken} ({payment}) for this order; it is {status}, so it was not set paid."));
+            note(format!(
+                "Stripe holds {taken} ({payment}) for this order; it is {status}, so it was not set paid."
+            ));
             return None;
         }
     }
@@ -187,14 +205,18 @@ fn notes_on(view: &PaymentView, seen: &Seen, work: &Work, notes: &mut Vec<Note>)
     use PaymentStatus as S;
     let money = |amount| Money::new(amount, view.currency);
     let mut note = |key: String, text: String| notes.push(Note { key, text });
-    let reason: String = view.reason.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(60).collect();
+    let reason: String =
+        view.reason.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(60).collect();
     match view.status {
         S::Disputed => note(
             format!("disputed {reason}"),
             format!("The buyer's bank disputes the payment ({reason}); answer it in Stripe's dashboard."),
         ),
         S::Failed => {
-            note(format!("failed {reason}"), format!("The payment failed for good ({reason}); nothing was taken."));
+            note(
+                format!("failed {reason}"),
+                format!("The payment failed for good ({reason}); nothing was taken."),
+            );
         }
         S::PartiallyPaid => {
             let (taken, due) = (money(view.amount_captured), money(view.amount_due));
@@ -203,17 +225,28 @@ fn notes_on(view: &PaymentView, seen: &Seen, work: &Work, notes: &mut Vec<Note>)
         }
         S::Paid if seen.books.elsewhere > 0 && view.amount_captured == 0 => {
             let amount = money(seen.books.elsewhere);
-            note("elsewhere".to_owned(), format!("{amount} were paid by other means; nothing is charged through Stripe."));
+            note(
+                "elsewhere".to_owned(),
+                format!("{amount} were paid by other means; nothing is charged through Stripe."),
+            );
         }
-        S::Review => note(format!("review {reason}"), format!("A person has to decide about the payment ({reason}).")),
+        S::Review => {
+            note(format!("review {reason}"), format!("A person has to decide about the payment ({reason})."))
+        }
         _ => {}
     }
     for line in work.aside.iter().filter_map(|i| view.refunds.get(*i)) {
         let text = "of money that this order never held as paid: it is no refund of the order";
-        note(format!("aside {}", line.id), format!("Stripe refunded {} ({}) {text}.", money(line.amount), line.id));
+        note(
+            format!("aside {}", line.id),
+            format!("Stripe refunded {} ({}) {text}.", money(line.amount), line.id),
+        );
     }
     for line in work.failed.iter().filter_map(|i| view.refunds.get(*i)) {
         let text = "the record was taken away; look at the order's status and pay the buyer another way";
-        note(format!("refund {}", line.id), format!("Refund {} of {} failed: {text}.", line.id, money(line.amount)));
+        note(
+            format!("refund {}", line.id),
+            format!("Refund {} of {} failed: {text}.", line.id, money(line.amount)),
+        );
     }
 }

@@ -1,0 +1,615 @@
+//! What an account may answer, and what is made of it; what is sent, and in what order.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use http::header;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::Deposit;
+use crate::domain::money::Money;
+use crate::domain::order::{CaptureMode, Collection, OrderStatus, RefundRequest};
+use crate::domain::view::{PaymentStatus, PaymentView};
+use crate::outbound::http::{Http, HttpRequest, HttpResponse, SendError, SendFuture};
+use crate::outbound::shop::Severity;
+
+const CODE: &str = "KMVQ-060314";
+const NOW: i64 = 1_800_000_000;
+
+type Answer = Result<HttpResponse, SendError>;
+
+/// Answers from a script, and keeps what was asked.
+#[derive(Default)]
+struct Script {
+    answers: Mutex<VecDeque<Answer>>,
+    seen: Mutex<Vec<(String, String)>>,
+}
+
+impl Http for Script {
+    fn send(&self, request: HttpRequest, _: Duration) -> SendFuture<'_> {
+        let path = request.uri().path_and_query().unwrap().to_string();
+        assert_eq!(request.headers()[header::AUTHORIZATION], "Basic a2V5OnNlY3JldA==");
+        let said =
+            (format!("{} {path}", request.method()), String::from_utf8_lossy(request.body()).into_owned());
+        self.seen.lock().unwrap().push(said);
+        let answer = self.answers.lock().unwrap().pop_front();
+        Box::pin(
+            async move { answer.unwrap_or_else(|| Err(SendError::NotSent("the script has ended".into()))) },
+        )
+    }
+}
+
+fn client(settings: CheckfrontSettings, answers: Vec<Answer>) -> (CheckfrontClient, Arc<Script>) {
+    let http = Arc::new(Script { answers: Mutex::new(answers.into()), seen: Mutex::default() });
+    let source = ShopSource {
+        name: "tours".into(),
+        base_url: "https://tours.checkfront.com".into(),
+        stripe: "stripe".into(),
+        api_key: "tours-key".into(),
+        webhook_secrets: vec!["tours-path".into()],
+        system: System::Checkfront(Box::new(settings)),
+    };
+    (CheckfrontClient::new(http.clone(), source, SecretString::from("key:secret".to_owned())), http)
+}
+
+fn raw(status: u16, content_type: &str, body: impl Into<Bytes>) -> Answer {
+    let builder = http::Response::builder().status(status).header("content-type", content_type);
+    Ok(builder.body(body.into()).unwrap())
+}
+
+fn ok(payload: Value) -> Answer {
+    let mut body = json!({
+        "version": "3.0", "account_id": 7, "locale": {"id": "en_CA", "lang": "en", "currency": "CAD"},
+        "request": {"status": "OK", "page": 1, "pages": 1, "timestamp": NOW},
+    });
+    body.as_object_mut().unwrap().extend(payload.as_object().unwrap().clone());
+    raw(200, "application/json", body.to_string())
+}
+
+/// A booking as its webhook would show it.
+fn booking() -> Value {
+    json!({
+        "@attributes": {"booking_id": "4411"}, "code": CODE, "status_id": "PEND", "tid": {},
+        "created_date": "1799900000", "start_date": "1802592000", "end_date": {},
+        "customer": {"code": "C-9", "name": "Anna Buyer", "email": "anna@example.com", "address": "1 Quay", "country": "CA",
+            "phone": {}, "region": {}},
+        "fields": {"customer_name": "Anna Buyer"}, "meta": {},
+        "order": {"@attributes": {"currency_id": "CAD"}, "sub_total": "46.00", "tax_total": "2.30", "paid_total": "0.00",
+            "total": "48.30", "items": {"item": {"name": "Kayak", "qty": "2", "total": "46.00", "sku": {}}}},
+    })
+}
+
+async fn read_with(settings: CheckfrontSettings, booking: Value) -> Result<Order, ShopError> {
+    client(settings, vec![ok(json!({ "booking": booking }))]).0.get_order(CODE).await
+}
+
+async fn read(booking: Value) -> Result<Order, ShopError> {
+    read_with(CheckfrontSettings::default(), booking).await
+}
+
+#[tokio::test]
+async fn a_booking_is_an_order_with_its_code_as_the_id() {
+    let (client, http) = client(CheckfrontSettings::default(), vec![ok(json!({"booking": booking()}))]);
+    let order = client.get_order(CODE).await.unwrap();
+    assert_eq!(http.seen.lock().unwrap()[0].0, "GET /api/3.0/booking/KMVQ-060314");
+    assert_eq!((order.id.as_str(), order.total, order.paid, order.version), (CODE, 4830, Some(0), 0));
+    assert_eq!((order.currency.code(), &order.status), ("CAD", &OrderStatus::Open));
+    let lines: Vec<_> = order.items.iter().map(|i| (i.name.as_str(), i.quantity, i.unit_amount)).collect();
+    assert_eq!(lines, [("Kayak", 2, 2300), ("Tax", 1, 230)]);
+    let customer = order.customer.unwrap();
+    assert_eq!((customer.id.as_deref(), customer.email.as_deref()), (Some("C-9"), Some("anna@example.com")));
+    assert_eq!(customer.address.get("line1").map(String::as_str), Some("1 Quay"));
+    assert!(customer.phone.is_none(), "an empty element arrives as an empty object");
+    assert!(!format!("{client:?}").contains("secret"));
+}
+
+/// The object is documented nowhere: the listing's names, the webhook's, and rows keyed by id all say the same.
+#[tokio::test]
+async fn every_shape_of_a_booking_says_the_same() {
+    let flat = json!({"booking_id": 4411, "code": CODE, "status_id": "PEND", "created_date": 1_799_900_000, "total": "48.30",
+        "tax_total": "2.30", "paid_total": "10.00", "customer_name": "Anna Buyer", "customer_email": "anna@example.com"});
+    let mut hook = booking();
+    hook["status"] = hook["status_id"].take();
+    hook["order"]["paid_total"] = json!("10.00");
+    hook["order"]["items"]["item"] = json!([{"qty": "1", "total": "20.00"}, {"qty": "2", "total": "26.00"}]);
+    for shape in [flat.clone(), json!({"4411": flat}), json!({CODE: flat}), json!([flat]), hook] {
+        let order = read(shape.clone()).await.unwrap();
+        assert_eq!(
+            (order.total, order.paid, &order.status),
+            (4830, Some(1000), &OrderStatus::Open),
+            "{shape}"
+        );
+        assert_eq!(order.customer.unwrap().email.as_deref(), Some("anna@example.com"));
+    }
+}
+
+#[tokio::test]
+async fn statuses_mean_what_the_configuration_says_and_an_unknown_one_is_none_of_ours() {
+    let mut settings = CheckfrontSettings::default();
+    settings.statuses.insert("DONE".into(), OrderStatus::Fulfilled);
+    for (code, status) in [
+        ("PEND", OrderStatus::Open),
+        ("PAID", OrderStatus::Open),
+        ("WAIT", OrderStatus::OnHold),
+        ("STOP", OrderStatus::Cancelled),
+        ("VOID", OrderStatus::Cancelled),
+        ("DONE", OrderStatus::Fulfilled),
+        ("XTRA", OrderStatus::Other("XTRA".into())),
+    ] {
+        let mut booking = booking();
+        booking["status_id"] = json!(code);
+        assert_eq!(read_with(settings.clone(), booking).await.unwrap().status, status, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_field_is_named_with_its_value_but_contact_data_never() {
+    for (pointer, value, field, found) in [
+        ("/order/total", json!("48.305"), "total", "\"48.305\""),
+        ("/order/total", json!({}), "total", "missing"),
+        ("/order/total", json!("-48.30"), "total", "\"-48.30\""),
+        ("/order/paid_total", json!("ten"), "paid_total", "\"ten\""),
+        ("/order/@attributes/currency_id", json!("EURO"), "currency", "\"EURO\""),
+        ("/status_id", json!({}), "status", "missing"),
+    ] {
+        let mut booking = booking();
+        *booking.pointer_mut(pointer).unwrap() = value;
+        match read(booking).await.unwrap_err() {
+            ShopError::Field { field: named, found: shown, .. } => {
+                assert_eq!((named.as_str(), shown.as_str()), (field, found))
+            }
+            other => panic!("{pointer}: {other}"),
+        }
+    }
+    let mut other = booking();
+    other["code"] = json!("ZZZZ-010126");
+    let got = "ZZZZ-010126".to_owned();
+    assert_eq!(read(other).await.unwrap_err(), ShopError::OtherOrder { asked: CODE.into(), got });
+    for bad in ["4411", "../ping", "anna@example.com", ""] {
+        let (client, http) = client(CheckfrontSettings::default(), vec![]);
+        assert!(matches!(client.get_order(bad).await, Err(ShopError::Field { .. })), "{bad}");
+        assert!(http.seen.lock().unwrap().is_empty(), "nothing is asked about {bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_currency_than_the_configured_one_is_refused() {
+    let settings =
+        CheckfrontSettings { currency: Currency::parse("USD").ok(), ..CheckfrontSettings::default() };
+    let error = read_with(settings, booking()).await.unwrap_err();
+    assert!(error.to_string().starts_with("field `currency` is \"CAD\""), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_without_its_envelope_is_an_error_whatever_its_status() {
+    let error = |code: Value| json!({"error": {"code": code, "message": "anna@example.com"}}).to_string();
+    for (answer, expected) in [
+        (raw(200, "application/json", error(json!("401"))), ShopError::Unauthorized(401)),
+        (raw(200, "application/json", error(json!(403))), ShopError::Unauthorized(403)),
+        (raw(200, "application/json", error(json!(404))), ShopError::NotFound(CODE.into())),
+        (raw(200, "application/json", error(json!("x"))), ShopError::ErrorInside(200)),
+        (raw(500, "text/html", "<h1>"), ShopError::ServerFault(500)),
+        (
+            raw(200, "text/html", "<h1>Sign in</h1>"),
+            ShopError::NotJson { status: 200, content_type: "text/html".into() },
+        ),
+        (ok(json!({"request": {"status": "FAIL"}})), ShopError::ErrorInside(200)),
+        (ok(json!({"booking": []})), ShopError::NotFound(CODE.into())),
+        (ok(json!({"booking": {}})), ShopError::NotFound(CODE.into())),
+        (raw(200, "application/json", "x".repeat(2_000_000)), ShopError::TooLarge(2_000_000)),
+    ] {
+        assert_eq!(
+            client(CheckfrontSettings::default(), vec![answer]).0.get_order(CODE).await,
+            Err(expected)
+        );
+    }
+    let bare = raw(200, "application/json", json!({"booking": booking()}).to_string());
+    let refused = client(CheckfrontSettings::default(), vec![bare]).0.get_order(CODE).await.unwrap_err();
+    assert!(matches!(&refused, ShopError::Field { field, .. } if field == "request"), "{refused}");
+    let mut slow = raw(429, "text/plain", "").unwrap();
+    slow.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("30"));
+    let throttled = client(CheckfrontSettings::default(), vec![Ok(slow)]).0.get_order(CODE).await;
+    assert_eq!(throttled, Err(ShopError::Throttled { retry_after: Some(30) }));
+}
+
+#[tokio::test]
+async fn an_account_whose_answers_name_no_currency_is_asked_for_it_once() {
+    let mut silent = booking();
+    silent["order"]["@attributes"] = json!({});
+    let company = ok(json!({"company": {"currency_id": "JPY"}, "locale": {}}));
+    silent["order"]["total"] = json!("4830");
+    silent["order"]["paid_total"] = json!("0");
+    let yen = || ok(json!({"booking": silent.clone(), "locale": {}}));
+    let (client, http) = client(CheckfrontSettings::default(), vec![yen(), company, yen()]);
+    for _ in 0..2 {
+        assert_eq!(client.get_order(CODE).await.unwrap().total, 4830);
+    }
+    let asked: Vec<String> = http.seen.lock().unwrap().iter().map(|(what, _)| what.clone()).collect();
+    assert_eq!(asked.iter().filter(|what| what.ends_with("/company")).count(), 1, "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_deposit_is_due_at_once_and_the_balance_before_the_start() {
+    let settings = |deposit| CheckfrontSettings {
+        deposit: Some(deposit),
+        balance_days_before_start: 14,
+        ..CheckfrontSettings::default()
+    };
+    let due = Some(UnixTime(1_802_592_000 - 14 * 86_400));
+    for (deposit, first) in [
+        (Deposit::Percent(20), 966),
+        (Deposit::Percent(33), 1594),
+        (Deposit::Percent(100), 4830),
+        (Deposit::Amount(1000), 1000),
+        (Deposit::Amount(9999), 4830),
+    ] {
+        let order = read_with(settings(deposit), booking()).await.unwrap();
+        assert_eq!((order.deposit, order.balance_due_at), (Some(first), due), "{deposit:?}");
+    }
+    let mut undated = booking();
+    undated["start_date"] = json!({});
+    let order = read_with(settings(Deposit::Percent(20)), undated).await.unwrap();
+    assert_eq!((order.deposit, order.balance_due_at), (None, None), "without a start all is due");
+}
+
+#[tokio::test]
+async fn fields_of_the_booking_count_only_where_the_configuration_says_so() {
+    let mut booking = booking();
+    booking["fields"] = json!({"tandem_collection": "automatic", "tandem_capture": "on_fulfilment", "tandem_deposit": "10.00",
+        "tandem_balance_due_at": "2027-02-01T09:00:00-08:00", "tandem_fulfilled": "1",
+        "tandem_refund_requests": "[{\"id\":\"r1\",\"amount\":\"5.00\",\"reason\":\"rain\"},{\"id\":\"r2\"}]"});
+    let plain = read(booking.clone()).await.unwrap();
+    assert_eq!((plain.collection, plain.deposit, plain.refund_requests.len()), (Collection::Page, None, 0));
+    let settings = CheckfrontSettings { custom_fields: true, ..CheckfrontSettings::default() };
+    let order = read_with(settings.clone(), booking.clone()).await.unwrap();
+    assert_eq!((order.collection, order.capture), (Collection::Automatic, CaptureMode::OnFulfilment));
+    assert_eq!((order.deposit, order.balance_due_at), (Some(1000), Some(UnixTime(1_801_501_200))));
+    assert_eq!(order.status, OrderStatus::Fulfilled);
+    let asked =
+        |id: &str, amount, reason: &str| RefundRequest { id: id.into(), amount, reason: reason.into() };
+    assert_eq!(order.refund_requests, [asked("r1", Some(500), "rain"), asked("r2", None, "")]);
+    booking["fields"]["tandem_refund_requests"] = json!("all of it please");
+    let error = read_with(settings, booking).await.unwrap_err();
+    assert!(error.to_string().starts_with("field `refund_requests` is a string"), "{error}");
+}
+
+fn rows(n: usize, page: u32, pages: u32) -> Answer {
+    let rows: serde_json::Map<String, Value> = (0..n)
+        .map(|i| {
+            let row = json!({"booking_id": i, "code": format!("AB{}-060314", char::from(b'A' + i as u8)), "status_id": "PEND",
+                "created_date": NOW - 50, "total": "1.00", "paid_total": "0.00", "customer_name": "Anna"});
+            (i.to_string(), row)
+        })
+        .collect();
+    ok(
+        json!({"booking/index": rows, "request": {"status": "", "page": page, "pages": pages, "limit": 100, "timestamp": NOW.to_string()}}),
+    )
+}
+
+#[tokio::test]
+async fn a_listing_is_paged_and_its_time_is_the_accounts() {
+    let (client, http) = client(CheckfrontSettings::default(), vec![rows(3, 1, 2), rows(1, 2, 2)]);
+    let since = UnixTime(NOW - 900);
+    let first = client.list(since, None).await.unwrap();
+    assert_eq!(
+        (first.orders.len(), first.as_of, first.next_cursor.as_deref()),
+        (3, UnixTime(NOW), Some("2"))
+    );
+    let last = client.list(since, Some("2")).await.unwrap();
+    assert_eq!((last.orders.len(), last.next_cursor), (1, None));
+    let asked: Vec<String> = http.seen.lock().unwrap().iter().map(|(what, _)| what.clone()).collect();
+    let path = format!("GET /api/3.0/booking/index?last_modified=%3E{}&limit=100", NOW - 901);
+    assert_eq!(asked, [format!("{path}&page=1"), format!("{path}&page=2")], "after is not at or after");
+    assert_eq!(first.orders[0].version, 0);
+    assert_ne!(first.orders[0].state, first.orders[1].state);
+}
+
+#[tokio::test]
+async fn an_empty_listing_in_any_spelling_is_empty_and_one_without_its_rows_is_an_error() {
+    for empty in [json!({"booking/index": []}), json!({"booking/index": {}}), json!({})] {
+        let (client, _) = client(CheckfrontSettings::default(), vec![ok(empty)]);
+        assert_eq!(client.list(UnixTime(NOW), None).await.unwrap().orders, []);
+    }
+    let lost =
+        ok(json!({"request": {"status": "OK", "records": 3, "page": 1, "pages": 1, "timestamp": NOW}}));
+    let (client, _) = client(CheckfrontSettings::default(), vec![lost]);
+    assert!(matches!(client.list(UnixTime(NOW), None).await, Err(ShopError::Field { .. })));
+}
+
+/// A row has no time of its change: a state that went and came back must be told again.
+#[tokio::test]
+async fn a_state_that_came_back_is_another_line_a_quarter_of_an_hour_later_and_the_same_until_then() {
+    let at = |seconds: i64| {
+        let row = json!({"code": CODE, "status_id": "PEND", "created_date": NOW, "total": "1.00", "paid_total": "0.00"});
+        let request = json!({"status": "OK", "page": 1, "pages": 1, "timestamp": NOW + seconds});
+        let answer = ok(json!({"booking/index": {"1": row}, "request": request}));
+        async move {
+            let (client, _) = client(CheckfrontSettings::default(), vec![answer]);
+            client.list(UnixTime(NOW - 900), None).await.unwrap().orders.remove(0)
+        }
+    };
+    assert_eq!(at(1).await, at(299).await);
+    assert_ne!(at(1).await.state, at(901).await.state);
+}
+
+#[tokio::test]
+async fn without_a_timestamp_the_date_header_is_the_time() {
+    let mut answer = ok(json!({"booking/index": {}, "request": {"status": "OK"}})).unwrap();
+    let date = header::HeaderValue::from_static("Fri, 15 Jan 2027 08:00:00 GMT");
+    answer.headers_mut().insert(header::DATE, date);
+    let (client, _) = client(CheckfrontSettings::default(), vec![Ok(answer)]);
+    assert_eq!(client.list(UnixTime(0), None).await.unwrap().as_of, UnixTime(NOW));
+}
+
+fn view(status: PaymentStatus, captured: i64, due: i64) -> PaymentView {
+    PaymentView {
+        status,
+        payment_url: None,
+        currency: Currency::parse("CAD").unwrap(),
+        amount_due: due,
+        amount_captured: captured,
+        amount_refunded: 0,
+        payment_id: Some("pi_1".into()),
+        reason: "x".into(),
+        refunds: vec![],
+    }
+}
+
+fn paid(amount: &str, status: &str) -> Answer {
+    let mut booking = booking();
+    booking["order"]["paid_total"] = json!(amount);
+    booking["status_id"] = json!(status);
+    ok(json!({ "booking": booking }))
+}
+
+fn noted(bodies: &[String]) -> Answer {
+    let notes: serde_json::Map<String, Value> = bodies
+        .iter()
+        .enumerate()
+        .map(|(i, body)| {
+            let date = "2027-01-15T00:00:00-08:00";
+            (
+                i.to_string(),
+                json!({"note_id": i, "account_id": 7, "date": date, "body": body, "booking_id": CODE}),
+            )
+        })
+        .collect();
+    ok(json!({ "booking/notes": notes }))
+}
+
+async fn told(
+    settings: CheckfrontSettings,
+    answers: Vec<Answer>,
+    view: &PaymentView,
+) -> (Result<Told, ShopError>, Vec<String>) {
+    let (client, http) = client(settings, answers);
+    let ended = client.tell(&Telling { id: CODE, version: 7, view, recorded: 0 }).await;
+    let seen = http.seen.lock().unwrap();
+    let posts = seen.iter().filter(|(what, _)| what.starts_with("POST"));
+    (
+        ended,
+        posts
+            .map(|(what, body)| format!("{what} {}", body.split("%0A").last().unwrap_or_default()))
+            .collect(),
+    )
+}
+
+#[tokio::test]
+async fn the_balance_is_recorded_alone_after_a_note_of_it_and_the_version_last() {
+    let answers = vec![
+        paid("0.00", "PEND"),
+        noted(&[]),
+        ok(json!({})),
+        ok(json!({})),
+        paid("48.30", "PAID"),
+        ok(json!({})),
+    ];
+    let (ended, posts) =
+        told(CheckfrontSettings::default(), answers, &view(PaymentStatus::Paid, 4830, 0)).await;
+    let ended = ended.unwrap();
+    assert_eq!((ended.recorded, ended.order.payment.map(|p| p.version)), (Some(4830), Some(7)));
+    assert_eq!(
+        posts[0],
+        "POST /api/3.0/booking/KMVQ-060314/note tandem%20records%20v7%20from%3D0%20by%3D4830%20to%3D4830"
+    );
+    assert_eq!(posts[1], "POST /api/3.0/booking/KMVQ-060314/update status_id=PAID&set_paid=1&notify=0");
+    assert!(
+        posts[2].starts_with("POST /api/3.0/booking/KMVQ-060314/note tandem%20v7%20books%3D4830"),
+        "{}",
+        posts[2]
+    );
+    assert_eq!(posts.len(), 3);
+}
+
+#[tokio::test]
+async fn a_version_that_the_notes_know_is_not_told_again() {
+    let known = notes::telling(7, &view(PaymentStatus::Paid, 4830, 0), 4830);
+    let answers = vec![paid("48.30", "PAID"), noted(&[known])];
+    let (ended, posts) =
+        told(CheckfrontSettings::default(), answers, &view(PaymentStatus::Paid, 4830, 0)).await;
+    assert_eq!(ended.unwrap().recorded, Some(4830));
+    assert!(posts.is_empty(), "{posts:?}");
+}
+
+/// The answer of `set_paid` was lost: the books hold what the note before it said.
+#[tokio::test]
+async fn a_record_whose_answer_was_lost_is_our_own_and_is_not_made_again() {
+    let money = Money::new(4830, Currency::parse("CAD").unwrap());
+    let intent = notes::Intent { version: 7, from: 0, by: 4830, to: 4830, at: None };
+    let answers = vec![paid("48.30", "PAID"), noted(&[notes::intended(&intent, money)]), ok(json!({}))];
+    let (ended, posts) =
+        told(CheckfrontSettings::default(), answers, &view(PaymentStatus::Paid, 4830, 0)).await;
+    assert_eq!(ended.unwrap().recorded, Some(4830));
+    assert_eq!(posts.len(), 1, "only the version is noted: {posts:?}");
+}
+
+#[tokio::test]
+async fn paid_there_too_is_put_before_a_person_once_and_nothing_is_recorded() {
+    let both = view(PaymentStatus::Paid, 4830, 0);
+    let answers = vec![paid("48.30", "PAID"), noted(&[]), ok(json!({}))];
+    let (ended, posts) = told(CheckfrontSettings::default(), answers, &both).await;
+    let Err(ShopError::Rejected(why)) = ended else { panic!("{ended:?}") };
+    assert!(why.starts_with("paid in Checkfront too") && why.contains("48.30 CAD"), "{why}");
+    assert_eq!(posts.len(), 1);
+    assert!(posts[0].contains("tandem%20clash"), "{posts:?}");
+    let clash = notes::clashing("captured=4830 paid=4830 total=4830", "x");
+    let answers = vec![paid("48.30", "PAID"), noted(&[clash]), ok(json!({}))];
+    let (ended, posts) = told(CheckfrontSettings::default(), answers, &both).await;
+    assert_eq!(ended.unwrap().recorded, Some(0), "approved: told by a note, and none of the money is ours");
+    assert!(posts.len() == 1 && !posts[0].contains("set_paid"));
+}
+
+#[tokio::test]
+async fn what_was_paid_in_part_changes_the_status_and_never_the_money() {
+    for (was, captured, due, status, writes) in [
+        ("PEND", 1000, 3830, PaymentStatus::PartiallyPaid, Some("PART")),
+        ("PAID", 1000, 3830, PaymentStatus::PartiallyPaid, Some("PART")),
+        ("PART", 1000, 3830, PaymentStatus::PartiallyPaid, None),
+        ("PEND", 0, 4830, PaymentStatus::Processing, Some("HOLD")),
+        ("PEND", 0, 4830, PaymentStatus::AwaitingPayment, None),
+        // A person's own choice, a cancelled one, a waiting list: left as they are.
+        ("CONF", 1000, 3830, PaymentStatus::PartiallyPaid, None),
+        ("STOP", 4830, 0, PaymentStatus::Paid, None),
+        ("WAIT", 4830, 0, PaymentStatus::Paid, None),
+    ] {
+        let mut answers = vec![paid("0.00", was), noted(&[])];
+        answers.extend((0..2).map(|_| ok(json!({}))));
+        let (ended, posts) = told(CheckfrontSettings::default(), answers, &view(status, captured, due)).await;
+        assert_eq!(ended.unwrap().recorded, Some(0), "{was} {status}");
+        let update = posts.iter().find(|p| p.contains("/update "));
+        let expected =
+            writes.map(|w| format!("POST /api/3.0/booking/KMVQ-060314/update status_id={w}&notify=0"));
+        assert_eq!(update, expected.as_ref(), "{was} {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_balance_that_is_not_what_was_paid_is_never_recorded_whole() {
+    // The total grew after our view was made: it is read first.
+    let answers = vec![paid("0.00", "PEND"), noted(&[])];
+    let (ended, posts) =
+        told(CheckfrontSettings::default(), answers, &view(PaymentStatus::Paid, 4000, 0)).await;
+    assert!(matches!(ended, Err(ShopError::Wait { .. })), "{ended:?}");
+    assert!(posts.is_empty());
+    // Less is unpaid than we took: a person.
+    let answers = vec![paid("10.00", "PART"), noted(&[]), ok(json!({}))];
+    let (ended, posts) =
+        told(CheckfrontSettings::default(), answers, &view(PaymentStatus::Paid, 4830, 0)).await;
+    assert!(
+        matches!(&ended, Err(ShopError::Rejected(why)) if why.starts_with("only 38.30 CAD is unpaid")),
+        "{ended:?}"
+    );
+    assert!(posts.iter().all(|p| !p.contains("set_paid")));
+}
+
+#[tokio::test]
+async fn a_refused_set_paid_is_a_refusal_and_one_that_somebody_overtook_is_told_anew() {
+    let error = || {
+        raw(
+            200,
+            "application/json",
+            json!({"error": {"code": "x", "message": "anna@example.com"}}).to_string(),
+        )
+    };
+    for (after, expect) in [("0.00", "refused"), ("48.30", "again")] {
+        let answers = vec![paid("0.00", "PEND"), noted(&[]), ok(json!({})), error(), paid(after, "PAID")];
+        let (ended, _) =
+            told(CheckfrontSettings::default(), answers, &view(PaymentStatus::Paid, 4830, 0)).await;
+        match (expect, ended) {
+            ("refused", Err(ShopError::Rejected(why))) => assert!(!why.contains("example.com"), "{why}"),
+            ("again", Err(ShopError::Wait { .. })) => {}
+            (_, ended) => panic!("{expect}: {ended:?}"),
+        }
+    }
+}
+
+fn importing() -> CheckfrontSettings {
+    let import_body = Some("{\"amount\":{amount},\"reference\":\"{payment_id}/{version}\"}".to_owned());
+    CheckfrontSettings { import_body, ..CheckfrontSettings::default() }
+}
+
+#[tokio::test]
+async fn an_import_records_a_part_once_both_apis_count_alike() {
+    let v4 = |total: i64| {
+        raw(200, "application/json", json!({"data": {"code": CODE, "total": total}}).to_string())
+    };
+    let part = view(PaymentStatus::PartiallyPaid, 1000, 3830);
+    let answers = vec![
+        paid("0.00", "PEND"),
+        noted(&[]),
+        v4(4830),
+        ok(json!({})),
+        raw(201, "application/json", "{}"),
+        paid("10.00", "PEND"),
+        ok(json!({})),
+        ok(json!({})),
+    ];
+    let (ended, posts) = told(importing(), answers, &part).await;
+    assert_eq!(ended.unwrap().recorded, Some(1000));
+    assert_eq!(
+        posts[1],
+        "POST /api/4.0/bookings/KMVQ-060314/transactions/import {\"amount\":1000,\"reference\":\"pi_1/7\"}"
+    );
+    assert!(posts[2].ends_with("status_id=PART&notify=0"));
+    let (ended, posts) = told(importing(), vec![paid("0.00", "PEND"), noted(&[]), v4(48)], &part).await;
+    assert!(
+        matches!(&ended, Err(ShopError::Rejected(why)) if why.contains("set import_v4 = false")),
+        "{ended:?}"
+    );
+    assert!(posts.is_empty(), "nothing was written: {posts:?}");
+}
+
+#[tokio::test]
+async fn a_second_import_waits_until_the_first_can_no_longer_arrive() {
+    let money = Money::new(1000, Currency::parse("CAD").unwrap());
+    let intent = notes::Intent { version: 7, from: 0, by: 1000, to: 1000, at: None };
+    let answers = vec![paid("0.00", "PEND"), noted(&[notes::intended(&intent, money)])];
+    let (ended, posts) = told(importing(), answers, &view(PaymentStatus::PartiallyPaid, 1000, 3830)).await;
+    assert_eq!(
+        ended.unwrap_err(),
+        ShopError::Wait { after: 300, why: "an earlier import may still be under way" }
+    );
+    assert!(posts.is_empty());
+}
+
+#[test]
+fn what_the_books_will_hold_follows_from_the_view_alone() {
+    let plain = CheckfrontSettings::default();
+    for (captured, due, by_set_paid, by_import) in
+        [(0, 4830, 0, 0), (1000, 3830, 0, 1000), (4830, 0, 4830, 4830)]
+    {
+        let view = view(PaymentStatus::Paid, captured, due);
+        assert_eq!((plain.books(&view), importing().books(&view)), (by_set_paid, by_import));
+    }
+}
+
+#[tokio::test]
+async fn a_check_says_what_to_do_and_shows_no_secret() {
+    let pong = || ok(json!({"pong": {"timezone": "America/Vancouver"}}));
+    let company = || ok(json!({"company": {"currency_id": "CAD"}}));
+    let address = "https://pay.example.com/webhooks/tours";
+    let good = vec![pong(), company(), ok(json!({"booking/index": {}})), ok(json!({"booking/notes": []}))];
+    let found = client(CheckfrontSettings::default(), good).0.check(address).await;
+    assert!(found.iter().all(|f| f.severity != Severity::Bad), "{found:?}");
+    let all: String = found.iter().map(|f| f.text.as_str()).collect();
+    for word in [
+        "America/Vancouver",
+        "CAD",
+        "tours-path",
+        "https://pay.example.com/webhooks/tours/SECRET",
+        "24 bytes",
+    ] {
+        assert!(all.contains(word), "{word} is not in {all}");
+    }
+    let wrong = CheckfrontSettings { currency: Currency::parse("USD").ok(), ..CheckfrontSettings::default() };
+    let refused = || raw(403, "application/json", "{}");
+    let found = client(wrong, vec![pong(), company(), refused(), refused()]).0.check(address).await;
+    let bad: Vec<&str> = found.iter().filter(|f| f.severity == Severity::Bad).map(|f| f.what).collect();
+    assert_eq!(bad, ["currency", "listing", "notes"]);
+    let found =
+        client(CheckfrontSettings::default(), vec![raw(200, "text/html", "<h1>")]).0.check(address).await;
+    assert_eq!(found.len(), 1);
+    assert!(found[0].text.contains("base_url"), "{found:?}");
+    assert_eq!(client(CheckfrontSettings::default(), vec![]).0.hooks(address).await, Ok(None));
+}

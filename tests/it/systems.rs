@@ -1,0 +1,3 @@
+//! Each order system's own habits, told through the real handlers.
+
+mod checkfront;
