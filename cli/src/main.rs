@@ -39,6 +39,12 @@ enum Command {
         /// Over this SQS on loopback instead of the embedded one; it must be empty.
         #[arg(long, value_name = "URL")]
         sqs: Option<String>,
+        /// What the shop speaks: the kind of a source in tandem.toml.
+        #[arg(long, value_name = "KIND", default_value = "checkout")]
+        speaks: String,
+        /// Write what was said to order systems over GraphQL into this file, one JSON object per line.
+        #[arg(long, value_name = "FILE")]
+        graphql: Option<PathBuf>,
     },
     /// Keep the local stack up and print its addresses.
     Serve {
@@ -220,10 +226,20 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let world = &cli.world;
-    match cli.command.unwrap_or(Command::Demo { record: None, dynamodb: None, sqs: None }) {
-        Command::Demo { record, dynamodb, sqs } => {
+    let demo = Command::Demo {
+        record: None,
+        dynamodb: None,
+        sqs: None,
+        speaks: "checkout".to_owned(),
+        graphql: None,
+    };
+    match cli.command.unwrap_or(demo) {
+        Command::Demo { record, dynamodb, sqs, speaks, graphql } => {
             let foreign = local::aws::Foreign::at(dynamodb.as_deref(), sqs.as_deref())?;
-            let good = local::demo::run(local::demo::Options { record, foreign, ..Default::default() }).await;
+            let speaks = local::shop::Speaks::of(&speaks)
+                .ok_or_else(|| format!("{speaks:?} is no kind of order system"))?;
+            let options = local::demo::Options { record, foreign, speaks, graphql, ..Default::default() };
+            let good = local::demo::run(options).await;
             return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Serve { json } => local::serve::run(json).await?,

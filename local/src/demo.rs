@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use shared::domain::ids::Function;
 use shared::domain::time::{Seconds, UnixTime};
+use shared::outbound::shop::{Hook, HookState, OrderSystem as _};
 
 pub use self::audit::{Expected, audit};
 use crate::aws::{FOREIGN_VISIBILITY_SECONDS, Foreign, VISIBILITY_SECONDS};
@@ -30,6 +31,8 @@ pub struct Options {
     pub foreign: Foreign,
     /// What the shop speaks.
     pub speaks: Speaks,
+    /// Write what was said over GraphQL as JSON lines.
+    pub graphql: Option<PathBuf>,
 }
 
 /// Prints to the terminal: this is what the command is for.
@@ -68,7 +71,7 @@ async fn play(options: &Options) -> Result<Vec<String>, Error> {
     let beside = others.map(|speaks| (speaks.kind(), speaks)).collect();
     let (sabotage, speaks) = (options.sabotage, options.speaks);
     let stack = Stack::start(StackOptions { sabotage, speaks, beside, foreign, ..base }).await?;
-    if options.record.is_some() {
+    if options.record.is_some() || options.graphql.is_some() {
         stack.tally.record();
     }
     let start = stack.clock.now();
@@ -101,7 +104,27 @@ async fn play(options: &Options) -> Result<Vec<String>, Error> {
     if let Some(path) = &options.record {
         record(&stack, path).await?;
     }
+    if let Some(path) = &options.graphql {
+        ask_about(&stack).await?;
+        let lines: String = stack.tally.graphql().iter().map(|line| format!("{line}\n")).collect();
+        std::fs::write(path, lines)?;
+    }
     Ok(problems)
+}
+
+/// Asks the order systems what `tandem check --live` and the hourly probe ask, for the recording.
+async fn ask_about(stack: &Stack) -> Result<(), Error> {
+    let engine = stack.engine(Function::Sweeper);
+    for shop in stack.config.shops() {
+        let client = engine.shop_named(&shop.name).await?;
+        let address = stack.config.webhook_address(&shop.name).unwrap_or_default();
+        client.check(&address).await;
+        for hook in client.hooks(&address).await?.unwrap_or_default() {
+            // Nothing is missing: each is refused, in the system's own words.
+            let _ = client.mend(&address, &Hook { state: HookState::Missing, ..hook }).await;
+        }
+    }
+    Ok(())
 }
 
 /// What is not as in the demo over embedded services.

@@ -25,6 +25,7 @@ mod checkout;
 mod face;
 mod notices;
 mod pages;
+pub mod shopify;
 mod signature;
 pub mod woo;
 
@@ -120,6 +121,8 @@ pub struct Knobs {
     pub slow: Option<Duration>,
     /// A write-back is announced like any other change.
     pub announce_write_backs: bool,
+    /// So many of the next API calls are answered with "too many", in the words of the system.
+    pub throttle: u32,
 }
 
 /// One write-back as it came in.
@@ -155,6 +158,20 @@ impl OrderRecord {
     /// Keeps what it shows now, for reads that lag behind.
     fn remember(&mut self) {
         self.before = Some(Box::new((self.order.clone(), self.native.clone())));
+    }
+
+    /// Takes what it was told under a version; one that is not above the known one is only noted.
+    fn take(&mut self, body: &WriteBack, at: UnixTime) -> bool {
+        let (version, view) = (body.payment_version, body.payment.clone());
+        let applied = version > self.payment_version;
+        if applied {
+            self.payment_version = version;
+            self.order.payment = Some(PaymentEcho { version, status: view.status.name().to_owned() });
+            self.order.refunds = refunds_told(&view);
+            self.payment = Some(view.clone());
+        }
+        self.write_backs.push(WriteBackSeen { at, version, applied, view });
+        applied
     }
 }
 
@@ -210,6 +227,7 @@ struct State {
     knobs: Knobs,
     woo: woo::WooShop,
     checkfront: checkfront::Account,
+    shopify: shopify::Store,
 }
 
 struct Inner {
@@ -447,18 +465,13 @@ impl Shop {
         if body.payment.currency != kept.order.currency {
             return Err(ShopError::Invalid("the payment's currency is not the order's"));
         }
-        let applied = body.payment_version > kept.payment_version;
-        let (version, view) = (body.payment_version, body.payment.clone());
+        let before = (kept.order.clone(), kept.native.clone());
+        let applied = kept.take(body, now);
         if applied {
-            kept.remember();
-            kept.payment_version = version;
-            kept.order.payment = Some(PaymentEcho { version, status: view.status.name().to_owned() });
-            kept.order.refunds = refunds_told(&view);
+            kept.before = Some(Box::new(before));
             kept.order.version += 1;
             kept.order.updated_at = now;
-            kept.payment = Some(view.clone());
         }
-        kept.write_backs.push(WriteBackSeen { at: now, version, applied, view });
         let order = kept.order.clone();
         if applied && announce {
             notices::announce(&mut state, self.0.face, Change::Updated, &order, now);

@@ -6,6 +6,7 @@ mod checkfront;
 mod parse;
 mod reader;
 mod resources;
+pub mod shopify;
 mod urls;
 pub mod woo;
 
@@ -236,6 +237,8 @@ pub enum System {
     Woo(woo::Woo),
     /// Checkfront, by API v3.
     Checkfront(Box<CheckfrontSettings>),
+    /// A Shopify store.
+    Shopify(shopify::Shopify),
 }
 
 impl System {
@@ -245,6 +248,7 @@ impl System {
             Self::Checkout => "checkout",
             Self::Woo(_) => "woocommerce",
             Self::Checkfront(_) => "checkfront",
+            Self::Shopify(_) => "shopify",
         }
     }
 
@@ -256,6 +260,7 @@ impl System {
             // WooCommerce's books know paid and not paid: what is due no more was taken in full.
             Self::Woo(_) => Some(if view.amount_due == 0 { view.amount_captured } else { 0 }),
             Self::Checkfront(settings) => Some(settings.books(view)),
+            Self::Shopify(settings) => Some(settings.books(view)),
         }
     }
 }

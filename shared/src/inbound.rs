@@ -6,6 +6,7 @@
 pub mod checkfront;
 pub mod checkout;
 pub mod shop;
+pub mod shopify;
 pub mod standard_webhooks;
 pub mod stripe;
 pub mod woo;
@@ -55,9 +56,9 @@ pub enum Refusal {
     /// No secret makes this signature.
     #[error("no secret matches")]
     Mismatch,
-    /// The body names another account than the source's.
-    #[error("another account's host")]
-    Host,
+    /// It names another shop or account than the source's.
+    #[error("it names another shop than the source's")]
+    OtherShop,
 }
 
 impl Refusal {
@@ -71,7 +72,7 @@ impl Refusal {
             Self::Time => "time",
             Self::Empty => "empty",
             Self::Mismatch => "mismatch",
-            Self::Host => "host",
+            Self::OtherShop => "other_shop",
         }
     }
 }

@@ -6,5 +6,6 @@ pub mod http;
 pub mod notice;
 pub mod reports;
 pub mod shop;
+pub mod shopify;
 pub mod stripe;
 pub mod woo;

@@ -76,7 +76,13 @@ impl Face for Checkfront {
     }
 
     /// Nothing is sent again; after five failures in a row the hook is off, and only a person can switch it on.
-    fn after(&self, state: &mut State, _delivery: &Delivery, status: Option<u16>) -> Option<Seconds> {
+    fn after(
+        &self,
+        state: &mut State,
+        _config: &ShopConfig,
+        _delivery: &Delivery,
+        status: Option<u16>,
+    ) -> Option<Seconds> {
         let account = &mut state.checkfront;
         if status.is_some_and(|s| (200..300).contains(&s)) {
             account.hook_failures = 0;

@@ -94,7 +94,13 @@ impl Face for Checkout {
         request.body(delivery.body.clone()).ok()
     }
 
-    fn after(&self, _state: &mut State, delivery: &Delivery, status: Option<u16>) -> Option<Seconds> {
+    fn after(
+        &self,
+        _state: &mut State,
+        _config: &ShopConfig,
+        delivery: &Delivery,
+        status: Option<u16>,
+    ) -> Option<Seconds> {
         let accepted = status.is_some_and(|s| (200..300).contains(&s));
         RETRY_AFTER.get(delivery.attempt).copied().filter(|_| !accepted)
     }

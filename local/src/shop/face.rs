@@ -3,13 +3,15 @@
 //!
 //! Invariant: a face changes orders only through the book, so that whoever reads the record need not know the face.
 
+use std::time::Duration;
+
 use shared::domain::order::Order;
 use shared::domain::time::{Seconds, UnixTime};
 use shared::domain::view::PaymentStatus;
 use shared::outbound::http::{HttpRequest, HttpResponse};
 
 use super::notices::Delivery;
-use super::{OrderRecord, Shop, ShopConfig, State, checkfront, checkout, woo};
+use super::{OrderRecord, Shop, ShopConfig, State, checkfront, checkout, shopify, woo};
 
 /// What a shop speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,11 +23,13 @@ pub enum Speaks {
     Woo,
     /// Checkfront.
     Checkfront,
+    /// Shopify's Admin API and webhooks.
+    Shopify,
 }
 
 impl Speaks {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Checkout, Self::Woo, Self::Checkfront];
+    pub const ALL: &[Self] = &[Self::Checkout, Self::Woo, Self::Shopify, Self::Checkfront];
 
     /// As `kind` in the configuration.
     pub const fn kind(self) -> &'static str {
@@ -33,6 +37,7 @@ impl Speaks {
             Self::Checkout => "checkout",
             Self::Woo => "woocommerce",
             Self::Checkfront => "checkfront",
+            Self::Shopify => "shopify",
         }
     }
 
@@ -46,6 +51,7 @@ impl Speaks {
             Self::Checkout => &checkout::Checkout,
             Self::Woo => &woo::Woo,
             Self::Checkfront => &checkfront::Checkfront,
+            Self::Shopify => &shopify::Shopify,
         }
     }
 }
@@ -60,6 +66,8 @@ pub enum Native {
     Woo(Box<woo::Book>),
     /// A booking.
     Checkfront(Box<checkfront::Book>),
+    /// A Shopify store's own books.
+    Shopify(shopify::Book),
 }
 
 /// What happened to an order.
@@ -104,6 +112,17 @@ pub(super) trait Face: Send + Sync {
         now: UnixTime,
     ) -> Option<HttpRequest>;
 
+    /// How long it waits for an answer.
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(15)
+    }
+
     /// After an attempt that was answered with this status, or with none: when it is tried again.
-    fn after(&self, state: &mut State, delivery: &Delivery, status: Option<u16>) -> Option<Seconds>;
+    fn after(
+        &self,
+        state: &mut State,
+        config: &ShopConfig,
+        delivery: &Delivery,
+        status: Option<u16>,
+    ) -> Option<Seconds>;
 }

@@ -1,7 +1,5 @@
 //! Deliveries, both ways: the shop's own put into its outbox and sent, Tandem's notices caught and kept.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use serde_json::{Value, json};
 use shared::domain::order::Order;
@@ -11,8 +9,6 @@ use shared::outbound::http::{Http, HttpRequest, HttpResponse};
 use super::answer::{error, json_answer};
 use super::face::{Change, Face};
 use super::{Shop, State, signature};
-
-const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A delivery on its way out.
 #[derive(Clone, Debug)]
@@ -47,7 +43,11 @@ pub struct Notice {
 /// Puts what the face sends about a change into the outbox, with what the knobs make of it.
 pub(super) fn announce(state: &mut State, face: &dyn Face, change: Change, order: &Order, now: UnixTime) {
     let deliveries = face.deliveries(state, change, order, now);
-    // All that is sent about one change counts as one.
+    enqueue(state, deliveries);
+}
+
+/// The deliveries of one change. All of them are lost together.
+pub(super) fn enqueue(state: &mut State, deliveries: Vec<Delivery>) {
     if state.knobs.lose_notices > 0 && !deliveries.is_empty() {
         state.knobs.lose_notices -= 1;
         return;
@@ -83,10 +83,10 @@ impl Shop {
         for mut delivery in due {
             let outgoing = self.0.face.outgoing(&self.lock(), &self.0.config, &delivery, now);
             let Some(request) = outgoing else { continue };
-            let status = http.send(request, TIMEOUT).await.ok().map(|a| a.status().as_u16());
+            let status = http.send(request, self.0.face.timeout()).await.ok().map(|a| a.status().as_u16());
             accepted += usize::from(status.is_some_and(|s| (200..300).contains(&s)));
             let mut state = self.lock();
-            if let Some(wait) = self.0.face.after(&mut state, &delivery, status) {
+            if let Some(wait) = self.0.face.after(&mut state, &self.0.config, &delivery, status) {
                 delivery.attempt += 1;
                 delivery.due_at = now + wait;
                 state.outbox.push(delivery);

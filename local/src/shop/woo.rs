@@ -211,7 +211,13 @@ impl Face for Woo {
         request.body(Bytes::from(body)).ok()
     }
 
-    fn after(&self, state: &mut State, delivery: &Delivery, status: Option<u16>) -> Option<Seconds> {
+    fn after(
+        &self,
+        state: &mut State,
+        _config: &ShopConfig,
+        delivery: &Delivery,
+        status: Option<u16>,
+    ) -> Option<Seconds> {
         let hook = state.woo.hooks.iter_mut().find(|h| h.id.to_string() == delivery.id)?;
         if delivery.topic == PING {
             return None;

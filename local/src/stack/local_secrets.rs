@@ -35,13 +35,14 @@ pub fn webhook_of(name: &str, speaks: Speaks) -> String {
         Speaks::Checkfront => ["path", name, "of", "the", "local", "stack", "0123456789"].join("-"),
         Speaks::Checkout => standard(&format!("{name} signs its own notices with this one")),
         Speaks::Woo => format!("{name}-signs-its-webhooks-with-'this'&\"nothing-else\""),
+        Speaks::Shopify => ["client", "secret", "of", "the", "app", "in", name].join("-"),
     }
 }
 /// Opens the API of any other shop, as its kind asks for it.
 pub fn key_of(name: &str, speaks: Speaks) -> String {
     match speaks {
-        Speaks::Checkout => ["local", name, "token"].join("-"),
         Speaks::Woo => [["ck", name].join("_"), ["cs", "local", name].join("_")].join(":"),
         Speaks::Checkfront => format!("local-{name}-key:local-{name}-secret"),
+        Speaks::Checkout | Speaks::Shopify => ["local", name, "token"].join("-"),
     }
 }

@@ -70,6 +70,7 @@ pub struct Tally(Arc<Mutex<TallyState>>);
 struct TallyState {
     calls: BTreeMap<(Option<Function>, &'static str, String), u64>,
     recording: Option<Vec<Value>>,
+    graphql: Option<Vec<Value>>,
 }
 
 impl Tally {
@@ -77,9 +78,23 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to record what is said to Stripe.
+    /// Begins to record what is said to Stripe, and over GraphQL to order systems.
     pub fn record(&self) {
-        self.lock().recording = Some(Vec::new());
+        let mut state = self.lock();
+        (state.recording, state.graphql) = (Some(Vec::new()), Some(Vec::new()));
+    }
+
+    /// What was said over GraphQL: lines of `query`, `variables` and `response`.
+    pub fn graphql(&self) -> Vec<Value> {
+        self.lock().graphql.clone().unwrap_or_default()
+    }
+
+    fn record_graphql(&self, request: &[u8], answer: &[u8]) {
+        let mut state = self.lock();
+        let Some(lines) = &mut state.graphql else { return };
+        let Ok(mut line) = serde_json::from_slice::<Value>(request) else { return };
+        line["response"] = serde_json::from_slice(answer).unwrap_or(Value::Null);
+        lines.push(line);
     }
 
     /// What was recorded.
@@ -154,6 +169,12 @@ impl Http for Counting {
             let effect = Box::pin(async move { inner.send(request, timeout).await });
             let call = Call { label: &label, path: &path, body: &body };
             let answer = self.aws.faults().around_http(call, timeout, effect).await;
+            if place == "shop"
+                && call.path.ends_with("/graphql.json")
+                && let Ok(answer) = &answer
+            {
+                self.tally.record_graphql(&body, answer.body());
+            }
             if let (Some(mut line), Ok(answer)) = (recorded, &answer) {
                 line["status"] = json!(answer.status().as_u16());
                 line["response"] = serde_json::from_slice(answer.body()).unwrap_or(Value::Null);

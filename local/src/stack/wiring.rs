@@ -19,7 +19,7 @@ use crate::shop::{Shop, ShopConfig, Speaks};
 pub(super) fn shop_of(clock: &Clock, bases: &Bases, name: &str, speaks: Speaks) -> Shop {
     let (api_token, webhook_secret) = secrets_of(name, speaks);
     let path_secret = match speaks {
-        Speaks::Checkout | Speaks::Woo => String::new(),
+        Speaks::Checkout | Speaks::Woo | Speaks::Shopify => String::new(),
         Speaks::Checkfront => format!("/{webhook_secret}"),
     };
     Shop::new(
@@ -47,7 +47,7 @@ fn secrets_of(name: &str, speaks: Speaks) -> (String, String) {
 /// A shop's section of the configuration.
 fn section_of(bases: &Bases, name: &str, speaks: Speaks) -> String {
     let own = match speaks {
-        Speaks::Checkout | Speaks::Woo => "",
+        Speaks::Checkout | Speaks::Woo | Speaks::Shopify => "",
         // The demo's stories need what Checkfront has no word for.
         Speaks::Checkfront => "custom_fields = true\n",
     };

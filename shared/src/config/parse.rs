@@ -8,7 +8,7 @@ use super::reader::{Found, Place, Reader, Section};
 use super::urls::{Reach, check_url, reach};
 use super::{
     Config, ConfigError, ConfigErrors, NoticeTarget, SecretStore, ShopSource, Source, StripeSource,
-    SweeperLimits, System, checkfront, resources,
+    SweeperLimits, System, checkfront, resources, shopify,
 };
 use crate::domain::ids::Function;
 use crate::domain::money::Currency;
@@ -148,6 +148,7 @@ const KINDS: &[(&str, &str)] = &[
     ("stripe", "stripe"),
     ("checkout", "checkout"),
     ("woocommerce", "woocommerce"),
+    ("shopify", "shopify"),
     ("checkfront", "checkfront"),
 ];
 
@@ -178,7 +179,8 @@ fn sources(section: &Section<'_>, reader: &Reader<'_>) -> BTreeMap<String, Sourc
     }
     let live = sources.values().any(|s| matches!(s, Source::Stripe(s) if s.livemode));
     for (name, source, kind) in shops {
-        sources.insert(name.clone(), Source::Shop(shop(source, &name, kind, live)));
+        let shop = shop(source, &name, kind, live, &sources);
+        sources.insert(name, Source::Shop(shop));
     }
     sources
 }
@@ -251,7 +253,13 @@ fn api_keys(section: &Section<'_>) -> BTreeMap<String, String> {
 }
 
 /// What all order systems are told, and then what only this kind is.
-fn shop(section: Section<'_>, name: &str, kind: &str, live: bool) -> ShopSource {
+fn shop(
+    section: Section<'_>,
+    name: &str,
+    kind: &str,
+    live: bool,
+    stripes: &BTreeMap<String, Source>,
+) -> ShopSource {
     let reader = section.reader;
     let base = section.required(
         "base_url",
@@ -259,25 +267,29 @@ fn shop(section: Section<'_>, name: &str, kind: &str, live: bool) -> ShopSource 
         "\"https://shop.example.com/tandem\"",
     );
     let text = |found: Option<Found<String>>| found.map(|f| f.value).unwrap_or_default();
+    let stripe = text(section.required("stripe", None, "\"stripe\""));
+    // Of a name that no Stripe source has, the worse is taken.
+    let livemode = !matches!(stripes.get(&stripe), Some(Source::Stripe(s)) if !s.livemode);
     let source = ShopSource {
         name: name.to_owned(),
         base_url: base.and_then(|found| url(reader, found, reach(live))).unwrap_or_default(),
-        stripe: text(section.required("stripe", None, "\"stripe\"")),
+        stripe,
         api_key: section
             .required("api_key", None, "\"shop-api-key\"")
             .map(|found| secret_name(reader, found))
             .unwrap_or_default(),
         webhook_secrets: secret_names(&section, "webhook_secrets", "[\"shop-webhook-secret\"]"),
-        system: system(&section, kind),
+        system: system(&section, kind, livemode),
     };
     section.finish();
     source
 }
 
-fn system(section: &Section<'_>, kind: &str) -> System {
+fn system(section: &Section<'_>, kind: &str, livemode: bool) -> System {
     match kind {
         "woocommerce" => System::Woo(super::woo::read(section)),
         "checkfront" => System::Checkfront(Box::new(checkfront::settings(section))),
+        "shopify" => System::Shopify(shopify::read(section, livemode)),
         _ => System::Checkout,
     }
 }

@@ -142,6 +142,11 @@ impl<'a> Section<'a> {
         self.table.is_some()
     }
 
+    /// Whether anything is written under `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some()
+    }
+
     pub(super) fn key(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }

@@ -36,7 +36,7 @@ pub fn verify(
     // What is no JSON names nobody here: it is kept, with words on what to choose.
     let named = json(delivery.body).and_then(|body| host(&body).map(str::to_owned));
     match named {
-        Some(host) if !host.eq_ignore_ascii_case(host_of(&source.base_url)) => Err(Refusal::Host),
+        Some(host) if !host.eq_ignore_ascii_case(host_of(&source.base_url)) => Err(Refusal::OtherShop),
         _ => Ok(()),
     }
 }

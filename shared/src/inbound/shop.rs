@@ -3,8 +3,8 @@
 use secrecy::SecretString;
 
 use super::{
-    BadWebhookSecret, Reading, Refusal, WebhookSecret, checkfront, checkout, standard_webhooks as standard,
-    woo,
+    BadWebhookSecret, Reading, Refusal, WebhookSecret, checkfront, checkout, shopify,
+    standard_webhooks as standard, woo,
 };
 use crate::config::{ShopSource, System};
 use crate::domain::time::UnixTime;
@@ -35,13 +35,14 @@ pub fn secret(system: &System, text: &SecretString) -> Result<WebhookSecret, Bad
         System::Checkout => WebhookSecret::standard(text),
         System::Woo(_) => WebhookSecret::text(text),
         System::Checkfront(_) => WebhookSecret::path(text),
+        System::Shopify(_) => WebhookSecret::text(text),
     }
 }
 
 /// Whether the secret is the last part of the webhook's path.
 pub const fn secret_in_path(system: &System) -> bool {
     match system {
-        System::Checkout | System::Woo(_) => false,
+        System::Checkout | System::Woo(_) | System::Shopify(_) => false,
         System::Checkfront(_) => true,
     }
 }
@@ -65,6 +66,7 @@ pub fn verify(
         }
         System::Woo(_) => woo::verify((delivery.header)(woo::SIGNATURE_HEADER), delivery.body, secrets),
         System::Checkfront(_) => checkfront::verify(source, delivery, secrets).map(|()| Proven::Sender),
+        System::Shopify(_) => shopify::verify(source, delivery, secrets).map(|()| Proven::Sender),
     }
 }
 
@@ -77,5 +79,6 @@ pub fn read(source: &ShopSource, delivery: &Delivery<'_>) -> Reading {
         }
         System::Woo(_) => woo::read(source, (delivery.header)(woo::TOPIC_HEADER), delivery.body),
         System::Checkfront(_) => checkfront::read(source, delivery.body),
+        System::Shopify(_) => shopify::read(source, delivery),
     }
 }

@@ -18,6 +18,7 @@ pub use self::error::ShopError;
 use super::checkfront::CheckfrontClient;
 use super::checkout::CheckoutClient;
 use super::http::SharedHttp;
+use super::shopify::ShopifyClient;
 use super::woo::WooClient;
 use crate::config::{ShopSource, System};
 use crate::domain::order::Order;
@@ -221,4 +222,5 @@ systems! {
     Checkout => CheckoutClient,
     Woo => WooClient,
     Checkfront => CheckfrontClient,
+    Shopify => ShopifyClient,
 }

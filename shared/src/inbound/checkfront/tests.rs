@@ -76,9 +76,9 @@ fn the_path_must_know_one_of_the_secrets_and_the_body_our_host() {
     assert_eq!(verified(Some(&"x".repeat(513)), &body), Err(Refusal::Limit));
     assert_eq!(verified(Some(SECRET), ""), Err(Refusal::Empty));
     let other = body.replace("tours.checkfront.com", "rival.checkfront.com");
-    assert_eq!(verified(Some(SECRET), &other), Err(Refusal::Host));
+    assert_eq!(verified(Some(SECRET), &other), Err(Refusal::OtherShop));
     let flat = json!({"version": "3.0", "host": "rival.checkfront.com", "type": "transaction"}).to_string();
-    assert_eq!(verified(Some(SECRET), &flat), Err(Refusal::Host));
+    assert_eq!(verified(Some(SECRET), &flat), Err(Refusal::OtherShop));
 }
 
 #[test]

@@ -25,6 +25,10 @@ const SHOWN: &[&str] = &[
     "tandem_collection",
     "tandem_capture",
     "tandem_balance_due_at",
+    "cancelledAt",
+    "currencyCode",
+    "displayFulfillmentStatus",
+    "updatedAt",
 ];
 
 /// A field that says what it must not, or nothing.
