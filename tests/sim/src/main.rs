@@ -76,6 +76,9 @@ enum Command {
     },
     /// Sweeps, interleaves and plants bugs, and prints one report in Markdown.
     Report {
+        /// Over the other order systems cut every call, not only those to the order system.
+        #[arg(long)]
+        every_call: bool,
         /// Of the faults of one delivery, one in so many.
         #[arg(long, default_value_t = 1)]
         one_in: u64,
@@ -143,10 +146,11 @@ fn main() -> ExitCode {
             sweep_some(&only, speaks, plan, threads.unwrap_or_else(cores))
         }
         Command::Teeth { only, most, hinted } => teeth(&only, if hinted { 0 } else { most }),
-        Command::Report { one_in, others_one_in, schedules, random, most, seed } => {
+        Command::Report { every_call, one_in, others_one_in, schedules, random, most, seed } => {
             let effort = Effort { most: schedules, random, seed };
+            let others_service = (!every_call).then_some("shop");
             let plan = Plan { seed, one_in, others_one_in, service: None };
-            let (text, good) = report(Depth { plan, effort, most, threads: cores() });
+            let (text, good) = report(Depth { plan, others_service, effort, most, threads: cores() });
             say(&text);
             if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
+use local::shop::Speaks;
 use shared::planted::Bug;
 
 use crate::aside::all_side_by_side;
@@ -28,6 +29,8 @@ const BLIND: &[&str] = &[
 pub struct Depth {
     /// Which cuts.
     pub plan: Plan,
+    /// Of the stories over the other order systems, only calls to this service are cut.
+    pub others_service: Option<&'static str>,
     /// Of each meeting.
     pub effort: Effort,
     /// Runs of each length of fault until a planted bug counts as alive.
@@ -45,20 +48,53 @@ pub fn explore_all(meetings: &[Meeting], effort: Effort, threads: usize) -> Vec<
 pub fn report(depth: Depth) -> (String, bool) {
     let began = Instant::now();
     let swept = sweep(&scenario::all(), depth.plan, depth.threads);
+    let others: Vec<(Speaks, Swept)> =
+        Speaks::ALL.iter().filter(|s| **s != Speaks::Checkout).map(|s| (*s, over(*s, depth))).collect();
     let met = explore_all(&pairs::all(), depth.effort, depth.threads);
     let bitten = bite_all(Bug::ALL, depth.threads, depth.most, |_| ());
-    let violations = swept.bad.len() + met.iter().map(|m| m.bad.len()).sum::<usize>();
+    let elsewhere: usize = others.iter().map(|(_, swept)| swept.bad.len()).sum();
+    let violations = swept.bad.len() + elsewhere + met.iter().map(|m| m.bad.len()).sum::<usize>();
     let alive = bitten.iter().filter(|b| b.by.is_none()).count();
     let mut text = String::new();
     summary(&mut text, depth, &swept, &met, &bitten);
     let _ = writeln!(text, "| wall time | {} s on {} threads |\n", began.elapsed().as_secs(), depth.threads);
     grid(&mut text, &swept);
+    systems(&mut text, depth, &others);
     meetings(&mut text, &met);
     teeth(&mut text, &bitten);
     rare(&mut text, &swept);
     let _ = writeln!(text, "## What it cannot see\n");
     text.extend(BLIND.iter().map(|line| format!("- {line}.\n")));
     (text, violations == 0 && alive == 0)
+}
+
+/// All stories over one order system.
+fn over(speaks: Speaks, depth: Depth) -> Swept {
+    let stories: Vec<_> = scenario::all().into_iter().map(|s| s.over(speaks)).collect();
+    sweep(&stories, Plan { service: depth.others_service, ..depth.plan }, depth.threads)
+}
+
+fn systems(text: &mut String, depth: Depth, others: &[(Speaks, Swept)]) {
+    let cut = depth.others_service.map_or("every call", |_| "every call to the order system");
+    let _ = writeln!(
+        text,
+        "## The same stories over the other order systems: {cut} cut, by the same shares\n\n\
+         | order system | stories | calls | runs | violations | slowest to settle, virtual |\n\
+         | --- | --- | --- | --- | --- | --- |"
+    );
+    for (speaks, swept) in others {
+        let (kind, bad, slowest) = (speaks.kind(), swept.bad.len(), &swept.slowest);
+        let _ = writeln!(
+            text,
+            "| {kind} | {} | {} | {} | {bad} | {} s (`{}`) |",
+            swept.scenarios, swept.ios, swept.runs, slowest.0, slowest.1
+        );
+    }
+    for (command, violations) in others.iter().flat_map(|(_, swept)| &swept.bad) {
+        let _ = writeln!(text, "\n`{command}`\n");
+        text.extend(violations.iter().map(|v| format!("- {v}\n")));
+    }
+    text.push('\n');
 }
 
 fn summary(text: &mut String, depth: Depth, swept: &Swept, met: &[Explored], bitten: &[Bitten]) {
