@@ -63,8 +63,12 @@ struct Entry {
 struct Inner {
     store: Store,
     clock: Clock,
+    rule: Rule,
     entries: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Entry>>>>,
 }
+
+/// Which values leave this module.
+type Rule = fn(&str, &str) -> Result<SecretString, SecretError>;
 
 /// The secrets of a stack. Cheap to clone; clones share what is kept.
 #[derive(Clone)]
@@ -81,16 +85,22 @@ impl std::fmt::Debug for Secrets {
 impl Secrets {
     /// Reads from the configured store.
     pub fn new(store: &SecretStore, sdk: &SdkConfig, clock: Clock) -> Self {
-        Self::over(Store::of(store, sdk), clock)
+        Self::over(Store::of(store, sdk), clock, strong)
     }
 
     /// Reads from memory: the local stack and tests.
     pub fn in_memory(store: MemoryStore, clock: Clock) -> Self {
-        Self::over(Store::Memory(store), clock)
+        Self::over(Store::Memory(store), clock, strong)
     }
 
-    fn over(store: Store, clock: Clock) -> Self {
-        Self { inner: Arc::new(Inner { store, clock, entries: Mutex::default() }) }
+    /// The same with weak values too: what was captured from test shops is signed with the secrets that they had.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn of_captures(store: MemoryStore, clock: Clock) -> Self {
+        Self::over(Store::Memory(store), clock, |_, text| Ok(SecretString::from(text)))
+    }
+
+    fn over(store: Store, clock: Clock, rule: Rule) -> Self {
+        Self { inner: Arc::new(Inner { store, clock, rule, entries: Mutex::default() }) }
     }
 
     fn entry(&self, name: &str) -> Arc<tokio::sync::Mutex<Entry>> {
@@ -140,7 +150,7 @@ impl Secrets {
                 (entry.value, entry.fetched_ms) = (None, Some(now));
             }
         })?;
-        let value = strong(name, &text)?;
+        let value = (self.inner.rule)(name, &text)?;
         let changed = entry.value.as_ref().is_none_or(|old| old.expose_secret() != value.expose_secret());
         entry.value = Some(value);
         entry.fetched_ms = Some(now);

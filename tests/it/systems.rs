@@ -1,3 +1,4 @@
-//! Each order system's own habits, told through the real handlers.
+//! Each order system's own habits, told through the real handlers: one file per system.
 
 mod checkfront;
+mod woo;

@@ -35,6 +35,11 @@ pub fn verify(signature: Option<&str>, body: &[u8], secrets: &[WebhookSecret]) -
     if any_matches(secrets, &[given], &[body]) { Ok(Proven::Sender) } else { Err(Refusal::Mismatch) }
 }
 
+/// The signature of a body: for whoever plays the shop.
+pub fn sign(secret: &WebhookSecret, body: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(secret.sign(&[body]))
+}
+
 /// `webhook_id=4`, and nothing else.
 fn is_ping(body: &[u8]) -> bool {
     let id = body.strip_prefix(b"webhook_id=").unwrap_or_default();
@@ -133,7 +138,7 @@ mod tests {
     fn a_secret_is_any_text_of_sixteen_bytes_and_signs_as_it_is() {
         for text in ["quotes \" and & and <x>", "sixteen bytes ok"] {
             let key = secret(text);
-            let signature = base64::engine::general_purpose::STANDARD.encode(key.sign(&[BODY]));
+            let signature = sign(&key, BODY);
             assert_eq!(verify(Some(&signature), BODY, &[key]), Ok(Proven::Sender));
         }
         let short = WebhookSecret::text(&SecretString::from("fifteen bytes!!".to_owned())).unwrap_err();

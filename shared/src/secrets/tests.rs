@@ -103,11 +103,11 @@ async fn blanks_around_a_value_are_dropped() {
 async fn a_file_store_has_one_file_per_secret() {
     let dir = std::env::temp_dir().join(format!("tandem-secrets-{}", std::process::id()));
     let place = SecretStore::File { dir: dir.to_string_lossy().into_owned() };
-    let secrets = Secrets::over(Store::of(&place, &SdkConfig::builder().build()), Clock::System);
+    let secrets = Secrets::over(Store::of(&place, &SdkConfig::builder().build()), Clock::System, strong);
     assert!(matches!(secrets.get("a/b").await, Err(SecretError::Missing { .. })));
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("a_b"), GOOD).unwrap();
-    let secrets = Secrets::over(Store::of(&place, &SdkConfig::builder().build()), Clock::System);
+    let secrets = Secrets::over(Store::of(&place, &SdkConfig::builder().build()), Clock::System, strong);
     assert_eq!(secrets.get("a/b").await.unwrap().expose_secret(), GOOD);
     std::fs::remove_dir_all(dir).unwrap();
 }
