@@ -34,7 +34,7 @@ fn book(stack: &Stack, id: &str) -> Book {
 
 /// Lets schedules, redeliveries and the sweeper do what they do in `span`.
 async fn pass(stack: &Stack, span: Seconds) {
-    stack.advance(span, Some(Seconds::minutes(5))).await.unwrap();
+    stack.advance_through(span, Some(Seconds::minutes(5))).await.unwrap();
 }
 
 async fn pay(stack: &Stack, id: &str) {
@@ -135,12 +135,18 @@ async fn a_deposit_changes_the_status_and_the_balance_records_all() {
     let settings = "deposit_percent = 20\nbalance_days_before_start = 14\n";
     let stack = Stack::start(options(settings)).await.unwrap();
     let id = place(&stack, euros(10_000, Some("anna"))).await;
+    let link = stack.pay_link(&id).unwrap();
     pay(&stack, &id).await;
     assert_eq!((charged(&stack, &id), told(&stack, &id)), ((1, 2000), Some(S::PartiallyPaid)));
     assert_eq!((book(&stack, &id).status.as_str(), paid_by(&stack, &id)), ("PART", vec![]));
     // Bookings of the demo start 30 days after they were made.
     stack.advance(Seconds::hours(16 * 24 + 2), Some(Seconds::hours(6))).await.unwrap();
-    pay(&stack, &id).await;
+    let page = match stack.open_link(&link).await.unwrap() {
+        Ok(page) => page,
+        Err(_) => stack.press_button(&link).await.unwrap().unwrap(),
+    };
+    stack.pay_session(&page, GOOD).await.unwrap();
+    stack.settle().await.unwrap();
     assert_eq!((charged(&stack, &id), told(&stack, &id)), ((2, 10_000), Some(S::Paid)));
     assert_eq!(paid_by(&stack, &id), pos(10_000));
     assert_eq!(book(&stack, &id).status, "PAID");

@@ -67,6 +67,9 @@ pub(super) const BREACHES: &[Planted] = &[
         set(t, "/Resources/PaymentPageFunction/Properties/Events/Pay/Properties/Method", json!("ANY"))
     }),
     ("api", |t| set(t, "/Resources/Api/Properties/DefaultRouteSettings", json!({}))),
+    ("api", |t| {
+        set(t, "/Resources/Api/Properties/RouteSettings/POST ~1webhooks~1{source}~1{secret}", json!({}))
+    }),
     ("access log", |t| {
         set(
             t,

@@ -272,7 +272,9 @@ fn api(t: &Value, breach: &mut Breach<'_>) {
         breach(format!("open routes are {routes:?}"));
     }
     let settings = &t["Resources"]["Api"]["Properties"];
-    for s in [&settings["DefaultRouteSettings"], &settings["RouteSettings"]["POST /pay/{token}"]] {
+    let throttled = ["POST /pay/{token}", "POST /webhooks/{source}/{secret}"];
+    let own = throttled.map(|route| &settings["RouteSettings"][route]);
+    for s in own.into_iter().chain([&settings["DefaultRouteSettings"]]) {
         if s["ThrottlingRateLimit"].is_null() || s["ThrottlingBurstLimit"].is_null() {
             breach("a route is not throttled".to_owned());
         }

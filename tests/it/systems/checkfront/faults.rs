@@ -133,7 +133,7 @@ async fn an_account_that_is_down_for_a_day_never_holds_up_stripe_and_is_told_aft
     stack.settle().await.unwrap();
     assert_eq!(charged(&stack, &id), (1, 4830));
     assert_eq!(state(&stack, &id).await.captured(), 4830, "what Stripe took is known at once");
-    stack.advance(Seconds::hours(26), Some(Seconds::minutes(30))).await.unwrap();
+    stack.advance_through(Seconds::hours(26), Some(Seconds::minutes(30))).await.unwrap();
     assert_eq!((told(&stack, &id), book(&stack, &id).paid()), (Some(S::AwaitingPayment), 0));
     assert!(!cases(&stack, &id).await.is_empty(), "after a day a person is told");
     stack.shop.set(|knobs| knobs.down = false);

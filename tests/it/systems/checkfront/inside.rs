@@ -84,7 +84,11 @@ async fn paid_at_both_places_is_put_before_a_person_and_set_paid_is_never_sent()
     assert_eq!(paid_by(&stack, &id), [("1111".to_owned(), 4830)], "none of it is recorded as ours");
     assert!(book(&stack, &id).updates.is_empty());
     let state = state(&stack, &id).await;
-    assert_eq!((state.elsewhere(), state.excess(), state.recorded), (4830, 4830, 0));
+    assert_eq!(
+        (state.elsewhere(), state.asked(), state.recorded),
+        (4830, 4830, 0),
+        "a refund waits for a person"
+    );
     let open = cases(&stack, &id).await;
     assert!(open.contains(&CaseKind::WriteBack) && open.contains(&CaseKind::Excess), "{open:?}");
     let text = &state.cases.values().find(|c| c.kind == CaseKind::WriteBack).unwrap().text;
