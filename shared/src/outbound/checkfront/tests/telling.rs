@@ -245,4 +245,3 @@ fn what_the_books_will_hold_follows_from_the_view_alone() {
         assert_eq!((plain.books(&view), importing().books(&view)), (by_set_paid, by_import));
     }
 }
-
