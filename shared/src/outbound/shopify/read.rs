@@ -39,7 +39,9 @@ pub(super) struct Held {
     pub(super) can_mark: bool,
     /// What the store still waits for, ISO minor units; less than 0 when it holds too much.
     pub(super) outstanding: i64,
-    /// Recorded by us more than once: a request that landed late.
+    /// Recorded under our own payment method.
+    pub(super) parts: i64,
+    /// Of these more than once: a request that landed late.
     pub(super) twice: i64,
     pub(super) sales: Vec<Sale>,
     pub(super) refunds: Vec<RefundMark>,
@@ -103,8 +105,8 @@ fn held(root: &Reader<'_>, asked: &str, settings: &Shopify) -> Result<Held, Shop
     let value = |key: &str| fields.iter().find(|f| f.key == key).map(|f| f.value.as_str());
     let record: Option<Record> = value(RECORD).and_then(|text| serde_json::from_str(text).ok());
     let transactions = root.nodes("transactions")?;
-    let (sales, ours) = sales(&transactions, &bag)?;
-    let twice = record.map_or(0, |r| (ours - r.own(received)).clamp(0, received));
+    let (sales, parts) = sales(&transactions, &bag)?;
+    let twice = record.map_or(0, |r| (parts - r.parts).clamp(0, received));
     let marked = refunds(root, &bag)?;
     let tags = root.texts("tags")?;
     let updated_at = root.time("updatedAt")?;
@@ -140,6 +142,7 @@ fn held(root: &Reader<'_>, asked: &str, settings: &Shopify) -> Result<Held, Shop
         order: checked(order)?,
         can_mark: root.boolean("canMarkAsPaid")?,
         outstanding: bag.amount(root, "totalOutstandingSet")?,
+        parts,
         twice,
         sales,
         refunds: marked.into_iter().filter_map(|row| row.mark).collect(),
