@@ -129,7 +129,9 @@ async fn the_captured_deliveries_pass_the_real_receiver_byte_for_byte() {
         let (headers, body) = captured(name);
         assert_eq!(receive(&receiver(&stack), headers, body.clone()).await, 200, "{name}");
         let hints = queued(&stack);
-        let [Body::Order { source, order_id, version, event, sha256 }] = &hints[..] else { panic!("{name}: {hints:?}") };
+        let [Body::Order { source, order_id, version, event, sha256 }] = &hints[..] else {
+            panic!("{name}: {hints:?}")
+        };
         assert_eq!((source.as_str(), order_id.as_str(), *version), ("shop", "34", modified), "{name}");
         let hash = shared::inbound::sha256_hex(&body);
         assert_eq!((sha256.as_deref(), event.as_str()), (Some(hash.as_str()), &hash[..32]), "{name}");
@@ -166,11 +168,16 @@ async fn what_is_signed_but_unreadable_is_parked_and_other_topics_are_unused() {
     let stack = start().await;
     let deps = receiver(&stack);
     let secret = WebhookSecret::text(&SecretString::from("whsec_wc_dev_0001")).unwrap();
-    for (topic, body, parked) in
-        [("order.updated", r#"{"id":"zoe@example.com"}"#, 1), ("product.updated", r#"{"id":10}"#, 1), ("order.updated", "<html>", 2)]
-    {
+    for (topic, body, parked) in [
+        ("order.updated", r#"{"id":"zoe@example.com"}"#, 1),
+        ("product.updated", r#"{"id":10}"#, 1),
+        ("order.updated", "<html>", 2),
+    ] {
         let signature = shared::inbound::woo::sign(&secret, body.as_bytes());
-        let headers = vec![("x-wc-webhook-topic".to_owned(), topic.to_owned()), ("x-wc-webhook-signature".to_owned(), signature)];
+        let headers = vec![
+            ("x-wc-webhook-topic".to_owned(), topic.to_owned()),
+            ("x-wc-webhook-signature".to_owned(), signature),
+        ];
         assert_eq!(receive(&deps, headers, body.into()).await, 200, "{body}");
         assert_eq!(queued(&stack).len(), parked, "{body}");
     }
@@ -344,7 +351,11 @@ async fn a_shop_that_is_down_for_a_day_blocks_no_payment_is_told_later_and_becom
     stack.shop.set(|knobs| knobs.down = true);
     stack.pay(&id, GOOD).await.unwrap();
     stack.settle().await.unwrap();
-    assert_eq!((money(&stack, &id), state(&stack, &id).await.captured()), ((1, 1_250, 0), 1_250), "Stripe's part is done");
+    assert_eq!(
+        (money(&stack, &id), state(&stack, &id).await.captured()),
+        ((1, 1_250, 0), 1_250),
+        "Stripe's part is done"
+    );
     pass(&stack, Seconds::hours(26)).await;
     let open = cases(&stack, &id).await;
     assert!(open.iter().any(|c| c.starts_with("write_back")), "{open:?}");
@@ -380,7 +391,9 @@ impl Faults for LoseOnce {
 #[tokio::test(start_paused = true)]
 async fn lost_answers_of_every_kind_of_write_end_as_if_nothing_were_lost() {
     let mut ends = Vec::new();
-    for (what, times) in [("nothing", 0), ("PUT", 1), ("PUT", 3), ("POST", 1), ("POST", 3), ("DELETE", 1), ("GET", 2)] {
+    for (what, times) in
+        [("nothing", 0), ("PUT", 1), ("PUT", 3), ("POST", 1), ("POST", 3), ("DELETE", 1), ("GET", 2)]
+    {
         let stack = start().await;
         stack.aws.set_faults(Arc::new(LoseOnce { what, left: times.into() }));
         let id = place(&stack, euros(5_000, Some("dora"))).await;
@@ -391,7 +404,13 @@ async fn lost_answers_of_every_kind_of_write_end_as_if_nothing_were_lost() {
         pass(&stack, Seconds::minutes(30)).await;
         let done = book(&stack, &id);
         let rows: Vec<i64> = done.refunds.iter().map(|r| r.amount).collect();
-        ends.push((done.status.clone(), rows, done.mails().len(), money(&stack, &id), cases(&stack, &id).await));
+        ends.push((
+            done.status.clone(),
+            rows,
+            done.mails().len(),
+            money(&stack, &id),
+            cases(&stack, &id).await,
+        ));
         assert_eq!(ends.last(), ends.first(), "{what} {times}");
     }
     assert_eq!(ends[0], ("processing".to_owned(), vec![1_500], 1, (1, 5_000, 1_500), vec![]));
@@ -406,14 +425,22 @@ async fn a_webhook_that_was_switched_off_is_polled_around_and_switched_on_again(
     pass(&stack, Seconds::minutes(25)).await;
     assert!(stack.pay_link(&id).is_ok(), "the listing told");
     pass(&stack, Seconds::hours(2)).await;
-    assert!(stack.shop.woo_hooks().iter().all(|(_, status)| status == "active"), "{:?}", stack.shop.woo_hooks());
+    assert!(
+        stack.shop.woo_hooks().iter().all(|(_, status)| status == "active"),
+        "{:?}",
+        stack.shop.woo_hooks()
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn seven_failed_deliveries_switch_the_webhook_off_and_nothing_is_lost() {
     let stack = start().await;
     // The receiver is told the wrong secret: it refuses everything.
-    stack.aws.ssm().put_secret("/tandem/demo/shop-webhook-secret", "another-secret-entirely-0123", stack.clock.now());
+    stack.aws.ssm().put_secret(
+        "/tandem/demo/shop-webhook-secret",
+        "another-secret-entirely-0123",
+        stack.clock.now(),
+    );
     stack.jump(Seconds::minutes(10)).await.unwrap();
     let mut ids = Vec::new();
     for n in 0..8 {
@@ -431,7 +458,10 @@ async fn many_orders_of_one_second_are_all_listed() {
     let stack = start().await;
     stack.shop.set(|knobs| knobs.lose_notices = 230);
     for n in 0..230 {
-        stack.shop.place(NewOrder::simple(shared::domain::money::Currency::parse("EUR").unwrap(), 1_000 + n, None)).unwrap();
+        stack
+            .shop
+            .place(NewOrder::simple(shared::domain::money::Currency::parse("EUR").unwrap(), 1_000 + n, None))
+            .unwrap();
     }
     stack.advance(Seconds::minutes(11), Some(Seconds::minutes(5))).await.unwrap();
     let record = stack.shop.record();
@@ -451,7 +481,8 @@ async fn two_shops_with_the_same_order_numbers_never_meet() {
     assert_eq!(second.woo_book(&there).unwrap().status, "processing");
     assert_eq!(book(&stack, &here).status, "pending");
     let ledger = stack.sim.ledger();
-    let taken: Vec<_> = ledger.captured_for(stack.key_in("second", &there).unwrap().as_str()).map(|c| c.amount).collect();
+    let taken: Vec<_> =
+        ledger.captured_for(stack.key_in("second", &there).unwrap().as_str()).map(|c| c.amount).collect();
     assert_eq!((taken, money(&stack, &here)), (vec![9_900], (0, 0, 0)));
 }
 
@@ -488,5 +519,7 @@ fn the_configuration_in_the_documentation_is_right() {
     let sample = text.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let whole = format!("{}\n{sample}", shared::config::TANDEM_TOML);
     let config = Config::parse(&whole, &|_| None).unwrap();
-    assert!(matches!(config.sources.get("woo"), Some(Source::Shop(shop)) if shop.system.name() == "woocommerce"));
+    assert!(
+        matches!(config.sources.get("woo"), Some(Source::Shop(shop)) if shop.system.name() == "woocommerce")
+    );
 }

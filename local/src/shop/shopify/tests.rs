@@ -139,7 +139,8 @@ async fn a_payment_in_full_is_one_sale_a_tag_and_a_marker_and_telling_it_again_w
     assert_eq!(url(&paid), None, "nothing is left to pay");
     assert_eq!(movements(&shop, &id), [(Kind::Sale, 1250)]);
     for late in [7, 3] {
-        let same = tell(&client, &id, late, &view(PaymentStatus::AwaitingPayment, 0, 1250), 1250).await.unwrap();
+        let same =
+            tell(&client, &id, late, &view(PaymentStatus::AwaitingPayment, 0, 1250), 1250).await.unwrap();
         assert_eq!((same.order.payment.unwrap().version, same.recorded), (7, Some(1250)));
     }
     assert_eq!(book(&shop, &id), paid);
@@ -236,7 +237,13 @@ impl Http for Cutting {
 async fn told_with(at: usize, how: Cut, settings: Settings) -> (Shop, String, usize) {
     let shop = store();
     let id = placed(&shop);
-    let http = Arc::new(Cutting { shop: shop.clone(), at, how, calls: StdMutex::default(), late: StdMutex::default() });
+    let http = Arc::new(Cutting {
+        shop: shop.clone(),
+        at,
+        how,
+        calls: StdMutex::default(),
+        late: StdMutex::default(),
+    });
     let source = ShopSource { system: System::Shopify(settings), ..client(&shop).source().clone() };
     let client = ShopifyClient::new(http.clone(), source, SecretString::from("token-for-tests".to_owned()));
     let mut recorded = 0;
@@ -267,7 +274,10 @@ fn is_exactly_once(shop: &Shop, id: &str, what: &str) {
 #[tokio::test(start_paused = true)]
 async fn whichever_answer_is_lost_the_books_hold_one_sale_and_one_refund() {
     let (_, _, calls) = told_with(0, Cut::NeverSent, Settings::defaults(false)).await;
-    assert_eq!(calls, 9, "read, record, sale, tag, marker; read, refund, tag, marker: a change is a reviewed diff");
+    assert_eq!(
+        calls, 9,
+        "read, record, sale, tag, marker; read, refund, tag, marker: a change is a reviewed diff"
+    );
     for at in 1..=calls {
         for how in [Cut::AnswerLost, Cut::NeverSent] {
             let (shop, id, _) = told_with(at, how, Settings::defaults(false)).await;
@@ -293,7 +303,14 @@ async fn marked_as_paid_by_a_person_meanwhile_is_not_taken_for_ours() {
     let id = placed(&shop);
     let client = client(&shop);
     shop.with_book(&id, |book| {
-        let sale = Transaction { id: 1, kind: Kind::Sale, gateway: "Bank Deposit".into(), manual: true, amount: 1250, parent: None };
+        let sale = Transaction {
+            id: 1,
+            kind: Kind::Sale,
+            gateway: "Bank Deposit".into(),
+            manual: true,
+            amount: 1250,
+            parent: None,
+        };
         book.transactions.push(sale);
     });
     let told = tell(&client, &id, 1, &view(PaymentStatus::Paid, 1250, 0), 0).await.unwrap();
@@ -308,13 +325,29 @@ async fn between_our_reading_and_our_marking_a_person_marks_and_the_record_is_ta
     let before = shop.clone();
     let paid = id.clone();
     // The third call is the sale.
-    let http = Arc::new(Meanwhile { shop: shop.clone(), at: 3, calls: StdMutex::default(), act: Box::new(move || {
-        before.with_book(&paid, |book| {
-            let sale = Transaction { id: 1, kind: Kind::Sale, gateway: "Bank Deposit".into(), manual: true, amount: 1250, parent: None };
-            book.transactions.push(sale);
-        });
-    })});
-    let client = ShopifyClient::new(http, client(&shop).source().clone(), SecretString::from("token-for-tests".to_owned()));
+    let http = Arc::new(Meanwhile {
+        shop: shop.clone(),
+        at: 3,
+        calls: StdMutex::default(),
+        act: Box::new(move || {
+            before.with_book(&paid, |book| {
+                let sale = Transaction {
+                    id: 1,
+                    kind: Kind::Sale,
+                    gateway: "Bank Deposit".into(),
+                    manual: true,
+                    amount: 1250,
+                    parent: None,
+                };
+                book.transactions.push(sale);
+            });
+        }),
+    });
+    let client = ShopifyClient::new(
+        http,
+        client(&shop).source().clone(),
+        SecretString::from("token-for-tests".to_owned()),
+    );
     let refused = tell(&client, &id, 1, &view(PaymentStatus::Paid, 1250, 0), 0).await.unwrap_err();
     assert!(refused.to_string().contains("orderMarkAsPaid: Order cannot be marked as paid."), "{refused}");
     let told = tell(&client, &id, 1, &view(PaymentStatus::Paid, 1250, 0), 0).await.unwrap();
@@ -351,7 +384,10 @@ async fn an_order_that_asks_for_more_than_was_captured_is_not_marked_as_paid() {
     let id = placed(&shop);
     shop.change_total(&id, 2000).unwrap();
     let refused = tell(&client(&shop), &id, 1, &view(PaymentStatus::Paid, 1250, 0), 0).await.unwrap_err();
-    assert!(refused.to_string().contains("20.00 EUR is outstanding in Shopify, but 12.50 EUR was captured"), "{refused}");
+    assert!(
+        refused.to_string().contains("20.00 EUR is outstanding in Shopify, but 12.50 EUR was captured"),
+        "{refused}"
+    );
     assert_eq!(movements(&shop, &id), []);
     // With the setting the part is recorded, and a part alone as well.
     let manual = Settings { part_payments: PartPayments::Manual, ..Settings::defaults(false) };
@@ -359,9 +395,14 @@ async fn an_order_that_asks_for_more_than_was_captured_is_not_marked_as_paid() {
     let told = tell(&client, &id, 1, &view(PaymentStatus::PartiallyPaid, 1250, 750), 0).await.unwrap();
     assert_eq!((told.recorded, told.order.paid), (Some(1250), Some(1250)));
     let told = tell(&client, &id, 2, &view(PaymentStatus::Paid, 2000, 0), 1250).await.unwrap();
-    assert_eq!((told.recorded, movements(&shop, &id)), (Some(2000), vec![(Kind::Sale, 1250), (Kind::Sale, 750)]));
+    assert_eq!(
+        (told.recorded, movements(&shop, &id)),
+        (Some(2000), vec![(Kind::Sale, 1250), (Kind::Sale, 750)])
+    );
     // A part of ours that landed twice is nobody's payment, and a person takes it back.
-    shop.with_book(&id, |book| book.transactions.push(Transaction { id: 99, ..book.transactions[0].clone() }));
+    shop.with_book(&id, |book| {
+        book.transactions.push(Transaction { id: 99, ..book.transactions[0].clone() })
+    });
     assert_eq!(client.get_order(&id).await.unwrap().paid, Some(2000));
     let refused = tell(&client, &id, 3, &view(PaymentStatus::Paid, 2000, 0), 2000).await.unwrap_err();
     assert!(refused.to_string().contains("stands in the store twice (12.50 EUR too much)"), "{refused}");
@@ -372,7 +413,14 @@ async fn a_part_paid_elsewhere_leaves_the_rest_to_us_and_both_are_told_apart() {
     let shop = store();
     let id = placed(&shop);
     shop.with_book(&id, |book| {
-        let part = Transaction { id: 1, kind: Kind::Sale, gateway: "Bank Deposit".into(), manual: true, amount: 500, parent: None };
+        let part = Transaction {
+            id: 1,
+            kind: Kind::Sale,
+            gateway: "Bank Deposit".into(),
+            manual: true,
+            amount: 500,
+            parent: None,
+        };
         book.transactions.push(part);
     });
     let client = client(&shop);
@@ -481,7 +529,9 @@ async fn a_retry_carries_the_first_body_and_after_eight_failures_the_subscriptio
     let first = down.seen.lock().unwrap()[1].1.clone();
     shop.change_total(&id, 2000).unwrap();
     let client = client(&shop);
-    let updated = |hooks: Vec<shared::outbound::shop::Hook>| hooks.into_iter().find(|h| h.topic == "ORDERS_UPDATED").unwrap();
+    let updated = |hooks: Vec<shared::outbound::shop::Hook>| {
+        hooks.into_iter().find(|h| h.topic == "ORDERS_UPDATED").unwrap()
+    };
     assert_eq!(updated(client.hooks(ADDRESS).await.unwrap().unwrap()).state, HookState::Active);
     for _ in 0..8 {
         tokio::time::advance(Duration::from_secs(80 * 60)).await;
@@ -526,8 +576,12 @@ async fn the_check_finds_a_store_that_is_ready_and_says_what_to_do_about_one_tha
     assert!(hook.severity == Severity::Warning && hook.text.contains("ORDERS_CREATE"), "{hook:?}");
     let stranger = client_with(&shop, Settings::defaults(false), "somebody-else's").check(ADDRESS).await;
     assert_eq!(worst(&stranger), Severity::Bad);
-    assert!(stranger[0].text.contains("access token") && !stranger[0].text.contains("somebody"), "{stranger:?}");
-    let by_app = Settings { webhooks: shared::config::shopify::Subscriptions::App, ..Settings::defaults(false) };
+    assert!(
+        stranger[0].text.contains("access token") && !stranger[0].text.contains("somebody"),
+        "{stranger:?}"
+    );
+    let by_app =
+        Settings { webhooks: shared::config::shopify::Subscriptions::App, ..Settings::defaults(false) };
     let client = client_with(&shop, by_app, "token-for-tests");
     assert_eq!(client.hooks(ADDRESS).await.unwrap(), None);
 }

@@ -46,7 +46,11 @@ fn client(woo: Woo, answers: Vec<Result<HttpResponse, SendError>>) -> (WooClient
 }
 
 fn answer(status: u16, body: impl Into<Bytes>) -> Result<HttpResponse, SendError> {
-    Ok(http::Response::builder().status(status).header("content-type", "application/json").body(body.into()).unwrap())
+    Ok(http::Response::builder()
+        .status(status)
+        .header("content-type", "application/json")
+        .body(body.into())
+        .unwrap())
 }
 
 fn captured(name: &str) -> Value {
@@ -172,16 +176,30 @@ async fn a_bad_field_is_named_with_its_value_but_contact_data_never() {
         (meta(&[("tandem_deposit", 5.into())]), "tandem_deposit", "5"),
         (meta(&[("tandem_balance_due_at", "soon".into())]), "tandem_balance_due_at", "\"soon\""),
         (meta(&[("tandem_refund_requests", "{".into())]), "tandem_refund_requests", "a string"),
-        (meta(&[("tandem_refund_requests", json!([{"amount": "1.00"}]))]), "tandem_refund_requests[0].id", "missing"),
-        (meta(&[("tandem_refund_requests", json!([{"id": "r", "amount": 1}]))]), "tandem_refund_requests[0].amount", "1"),
-        (meta(&[("tandem_refund_requests", json!([{"id": "r"}, {"id": "r"}]))]), "refund_requests[1].id", "\"r\""),
+        (
+            meta(&[("tandem_refund_requests", json!([{"amount": "1.00"}]))]),
+            "tandem_refund_requests[0].id",
+            "missing",
+        ),
+        (
+            meta(&[("tandem_refund_requests", json!([{"id": "r", "amount": 1}]))]),
+            "tandem_refund_requests[0].amount",
+            "1",
+        ),
+        (
+            meta(&[("tandem_refund_requests", json!([{"id": "r"}, {"id": "r"}]))]),
+            "refund_requests[1].id",
+            "\"r\"",
+        ),
     ] {
         let error = read(but(change.clone())).await.unwrap_err();
         let ShopError::Field { field: f, found: v, .. } = &error else { panic!("{change}: {error}") };
         assert_eq!((f.as_str(), v.as_str()), (field, found), "{change}");
         assert!(!error.to_string().to_lowercase().contains("zo"), "{error}");
     }
-    for field in ["id", "status", "currency", "total", "date_modified_gmt", "date_paid_gmt", "meta_data", "refunds"] {
+    for field in
+        ["id", "status", "currency", "total", "date_modified_gmt", "date_paid_gmt", "meta_data", "refunds"]
+    {
         let mut order = good();
         order.as_object_mut().unwrap().remove(field);
         let error = read(order).await.unwrap_err().to_string();
@@ -213,7 +231,11 @@ async fn every_failure_says_what_it_is_and_whether_a_write_can_have_happened() {
         (answer(400, error("rest_invalid_param")), SurelyNotDone, "sources.NAME.statuses"),
         (answer(400, error("zoe@example.com")), SurelyNotDone, "an error without a code"),
         (answer(429, "slow down"), SurelyNotDone, "slow down"),
-        (answer(500, error("woocommerce_rest_cannot_create_order_refund")), SurelyNotDone, "more than what the order has left"),
+        (
+            answer(500, error("woocommerce_rest_cannot_create_order_refund")),
+            SurelyNotDone,
+            "more than what the order has left",
+        ),
         (answer(500, error("internal_server_error")), Unknown, "failed (500)"),
         (answer(501, "Method Not Implemented"), Unknown, "failed (501)"),
         (answer(503, "<html>maintenance</html>"), Unknown, "failed (503)"),
@@ -266,7 +288,9 @@ async fn an_order_that_tandem_held_is_still_what_it_was_before() {
 #[tokio::test]
 async fn only_orders_of_named_methods_without_the_stripe_plug_ins_intent_are_collected() {
     let woo = Woo { payment_methods: vec![String::new(), "cheque".into()], ..Woo::default() };
-    for (method, collected) in [("", true), ("cheque", true), ("bacs", false), ("stripe", false), ("ppcp-gateway", false)] {
+    for (method, collected) in
+        [("", true), ("cheque", true), ("bacs", false), ("stripe", false), ("ppcp-gateway", false)]
+    {
         let order = read_with(but(json!({"payment_method": method})), woo.clone()).await.unwrap();
         assert_eq!(order.collection != Collection::None, collected, "{method:?}");
     }
@@ -300,9 +324,13 @@ async fn what_woocommerce_has_no_field_for_is_read_from_the_orders_metadata() {
 
 #[tokio::test]
 async fn amounts_are_exact_whatever_decimals_the_shop_has() {
-    for (currency, total, minor) in
-        [("JPY", "45", 45), ("HUF", "45", 4500), ("KWD", "44.625", 44_625), ("EUR", "45", 4500), ("EUR", "12.500", 1250)]
-    {
+    for (currency, total, minor) in [
+        ("JPY", "45", 45),
+        ("HUF", "45", 4500),
+        ("KWD", "44.625", 44_625),
+        ("EUR", "45", 4500),
+        ("EUR", "12.500", 1250),
+    ] {
         let order = read(but(json!({"currency": currency, "total": total}))).await.unwrap();
         assert_eq!((order.total, order.currency.code()), (minor, currency));
     }
@@ -331,7 +359,11 @@ async fn what_counts_as_paid_is_ours_by_our_own_marks_and_anybodys_without_them(
         ("goods left on a reserved payment", of(vec![view(3, S::Authorized, 0, 6978)], ""), 0),
         ("ours, not yet told", of(vec![ours()], "pi_1"), 0),
         ("ours", of(vec![ours(), view(4, S::Paid, 6978, 0)], "pi_1"), 6978),
-        ("ours, and the total grew since", of(vec![ours(), view(4, S::Paid, 5000, 0), view(5, S::PartiallyPaid, 5000, 1978)], "pi_1"), 5000),
+        (
+            "ours, and the total grew since",
+            of(vec![ours(), view(4, S::Paid, 5000, 0), view(5, S::PartiallyPaid, 5000, 1978)], "pi_1"),
+            5000,
+        ),
         ("judged before", of(vec![elsewhere("69.78"), view(5, S::Paid, 6978, 0)], ""), 6978),
         ("both", of(vec![ours(), elsewhere("40.00"), view(5, S::Paid, 2978, 0)], "pi_1"), 6978),
     ] {
@@ -380,7 +412,14 @@ async fn a_listing_asks_by_second_and_by_modification_and_says_when_it_began() {
     let (client, http) = client(Woo::default(), vec![Ok(listed), answer(200, rows.to_string())]);
     let page = client.list(UnixTime(1_795_232_000), None).await.unwrap();
     let url = http.seen.lock().unwrap()[0].clone();
-    for part in ["modified_after=2026-11-21T03:33:19&", "dates_are_gmt=true", "orderby=modified", "order=asc", "per_page=100", "status=any"] {
+    for part in [
+        "modified_after=2026-11-21T03:33:19&",
+        "dates_are_gmt=true",
+        "orderby=modified",
+        "order=asc",
+        "per_page=100",
+        "status=any",
+    ] {
         assert!(url.contains(part), "{url}");
     }
     assert!(!url.contains("dp="));

@@ -382,7 +382,9 @@ async fn what_staff_held_or_cancelled_is_never_moved_by_a_debit_or_a_failure() {
     for status in ["on-hold", "cancelled", "completed"] {
         let world = World::plain();
         world.put(json!({"status": status})).await;
-        for (version, view) in (1..).zip([view(S::Processing, 0), view(S::Failed, 0), view(S::AwaitingPayment, 0)]) {
+        for (version, view) in
+            (1..).zip([view(S::Processing, 0), view(S::Failed, 0), view(S::AwaitingPayment, 0)])
+        {
             world.tell(version, &view).await;
             assert_eq!(world.book().status, status);
         }
@@ -458,7 +460,9 @@ async fn a_refund_of_what_was_paid_twice_never_leaves_the_order_s_books() {
     let world = World::plain();
     world.tell(1, &view(S::Paid, 5_000)).await;
     // A second charge was taken and given back, and then a part of the first.
-    world.tell(2, &refunded(10_000, &[("re_double", 5_000, "succeeded"), ("re_part", 700, "succeeded")])).await;
+    world
+        .tell(2, &refunded(10_000, &[("re_double", 5_000, "succeeded"), ("re_part", 700, "succeeded")]))
+        .await;
     let book = world.book();
     assert_eq!((book.status.as_str(), book.refunded()), ("processing", 700));
     assert!(book.notes.iter().any(|n| n.text.contains("re_double") && !n.customer));
@@ -506,11 +510,16 @@ async fn another_currency_than_the_order_s_is_refused_before_anything_is_written
 async fn a_check_names_what_is_wrong_and_changes_nothing() {
     use shared::outbound::shop::Severity;
     let address = "http://tandem.test/webhooks/woo";
-    let woo = Woo { payment_methods: vec!["bacs".into(), "cheque".into(), "klarna".into()], ..Woo::default() };
+    let woo =
+        Woo { payment_methods: vec!["bacs".into(), "cheque".into(), "klarna".into()], ..Woo::default() };
     let world = World::new(woo, euros());
     let before = world.shop.order(&world.id);
     let bad = |findings: Vec<shared::outbound::shop::Finding>| -> Vec<String> {
-        findings.into_iter().filter(|f| f.severity != Severity::Good).map(|f| format!("{}: {}", f.what, f.text)).collect()
+        findings
+            .into_iter()
+            .filter(|f| f.severity != Severity::Good)
+            .map(|f| format!("{}: {}", f.what, f.text))
+            .collect()
     };
     let found = bad(world.client.check(address).await);
     assert_eq!(found.len(), 2, "{found:?}");
@@ -523,7 +532,13 @@ async fn a_check_names_what_is_wrong_and_changes_nothing() {
         shop.hooks.truncate(2);
     });
     let found = bad(world.client.check(address).await).join("\n");
-    for part in ["Read/Write", "3 decimals, EUR has 2", "official Stripe plug-in", "order.updated is off", "order.deleted is missing"] {
+    for part in [
+        "Read/Write",
+        "3 decimals, EUR has 2",
+        "official Stripe plug-in",
+        "order.updated is off",
+        "order.deleted is missing",
+    ] {
         assert!(found.contains(part), "{part}\n{found}");
     }
     assert_eq!(world.shop.order(&world.id), before);
