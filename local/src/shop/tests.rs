@@ -1,13 +1,17 @@
 //! The shop as Tandem's own client, a browser and a forger see it.
 
 use std::sync::Mutex as StdMutex;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use shared::config::ShopSource;
-use shared::domain::view::{PaymentStatus, RefundLine};
+use shared::domain::money::Currency;
+use shared::domain::order::{CaptureMode, ReportedRefund};
+use shared::domain::time::Seconds;
+use shared::domain::view::{PaymentStatus, PaymentView, RefundLine};
 use shared::outbound::checkout::CheckoutClient;
 use shared::outbound::http::{Http, SendError, SendFuture};
 use shared::outbound::shop::{OrderSystem as _, ShopError, Telling};
