@@ -19,12 +19,6 @@ pub(super) type Outcome = Result<(u16, Value), Refused>;
 pub(super) const NO_ORDER: Refused = Refused(404, "woocommerce_rest_shop_order_invalid_id");
 pub(super) const BAD_VALUE: Refused = Refused(400, "rest_invalid_param");
 
-/// A page of a listing, with how many rows there are in all.
-pub(super) struct Listed {
-    pub(super) rows: Value,
-    pub(super) total: usize,
-}
-
 impl Shop {
     pub(super) fn woo_api(&self, request: &HttpRequest) -> HttpResponse {
         let path = request.uri().path().to_owned();
@@ -120,8 +114,6 @@ pub(super) fn paging(request: &HttpRequest) -> Result<(usize, usize), Refused> {
 }
 
 /// One page of `rows`.
-pub(super) fn page_of(rows: Vec<Value>, (page, per_page): (usize, usize)) -> Listed {
-    let total = rows.len();
-    let rows: Vec<Value> = rows.into_iter().skip((page - 1) * per_page).take(per_page).collect();
-    Listed { rows: rows.into(), total }
+pub(super) fn page_of(rows: Vec<Value>, (page, per_page): (usize, usize)) -> Value {
+    rows.into_iter().skip((page - 1) * per_page).take(per_page).collect()
 }

@@ -105,7 +105,7 @@ impl Shop {
                 rows.push(render::order(&kept.order, book, &style));
             }
         }
-        Ok((200, page_of(rows, place).rows))
+        Ok((200, page_of(rows, place)))
     }
 
     /// An order by staff or another system.

@@ -2,189 +2,18 @@
 //!
 //! Invariant: judged by what WooCommerce keeps, never by what the client says.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use bytes::Bytes;
-use local::shop::woo::Book;
-use local::shop::{NewOrder, Shop, ShopConfig, Speaks};
-use serde_json::{Value, json};
-use shared::clock::Clock;
+use local::shop::NewOrder;
+use serde_json::json;
 use shared::config::woo::{Meanwhile, PaymentLink, Woo};
-use shared::config::{ShopSource, System};
 use shared::domain::money::Currency;
 use shared::domain::order::{Collection, OrderStatus};
-use shared::domain::time::UnixTime;
 use shared::domain::view::{PaymentStatus as S, PaymentView, RefundLine};
-use shared::outbound::http::{Http, HttpRequest, SendError, SendFuture};
-use shared::outbound::shop::{OrderSystem as _, ShopError, Telling, Told};
-use shared::outbound::woo::WooClient;
-use shared::secrets::SecretString;
+use shared::outbound::shop::{OrderSystem as _, ShopError};
 
-const KEY: &str = "ck_test:cs_test";
-const LINK: &str = "http://tandem.test/pay/abc";
+use super::shop::{Fate, LINK, World, mark};
 
-/// What happens to one write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// Carried out; its answer is lost.
-    Lost,
-    /// It never arrives.
-    Unsent,
-    /// It breaks off at once and is carried out later.
-    Late,
-}
-
-#[derive(Default)]
-struct Wire {
-    writes: usize,
-    strike: Option<(usize, Fate)>,
-    late: Vec<HttpRequest>,
-    calls: Vec<String>,
-}
-
-/// The seam with the shop beneath it, where one write fares badly.
-struct Line(Shop, Mutex<Wire>);
-
-impl Http for Line {
-    fn send(&self, request: HttpRequest, _: Duration) -> SendFuture<'_> {
-        Box::pin(async move {
-            let reads = request.method() == http::Method::GET;
-            let fate = {
-                let mut wire = self.1.lock().unwrap();
-                wire.calls.push(format!("{} {}", request.method(), request.uri().path()));
-                let n = wire.writes;
-                wire.writes += usize::from(!reads);
-                wire.strike.filter(|(at, _)| *at == n && !reads).map(|(_, fate)| fate)
-            };
-            let unknown = || SendError::Unknown("connection reset".into());
-            match fate {
-                Some(Fate::Unsent) => Err(SendError::NotSent("connection refused".into())),
-                Some(Fate::Late) => {
-                    self.1.lock().unwrap().late.push(request);
-                    Err(unknown())
-                }
-                Some(Fate::Lost) => {
-                    self.0.handle(request).await;
-                    Err(unknown())
-                }
-                None => Ok(self.0.handle(request).await),
-            }
-        })
-    }
-}
-
-struct World {
-    shop: Shop,
-    line: Arc<Line>,
-    client: WooClient,
-    id: String,
-}
-
-impl World {
-    fn new(woo: Woo, order: NewOrder) -> Self {
-        let config = ShopConfig {
-            name: "woo".into(),
-            speaks: Speaks::Woo,
-            public_url: "http://woo.test".into(),
-            api_token: KEY.into(),
-            webhook_url: "http://tandem.test/webhooks/woo".into(),
-            webhook_secret: "sixteen bytes of it".into(),
-            notice_secret: String::new(),
-        };
-        let shop = Shop::new(Clock::tokio_from(UnixTime(1_800_000_000)), config);
-        let line = Arc::new(Line(shop.clone(), Mutex::default()));
-        let source = ShopSource {
-            name: "woo".into(),
-            base_url: "http://woo.test".into(),
-            stripe: "stripe".into(),
-            api_key: "k".into(),
-            webhook_secrets: vec![],
-            system: System::Woo(woo),
-        };
-        let client = WooClient::new(line.clone(), source, SecretString::from(KEY));
-        let id = shop.place(order).unwrap().id;
-        Self { shop, line, client, id }
-    }
-
-    fn plain() -> Self {
-        Self::new(Woo::default(), euros())
-    }
-
-    fn book(&self) -> Book {
-        self.shop.woo_book(&self.id).unwrap()
-    }
-
-    async fn try_tell(&self, version: u64, view: &PaymentView) -> Result<Told, ShopError> {
-        self.client.tell(&Telling { id: &self.id, version, view, recorded: 0 }).await
-    }
-
-    async fn tell(&self, version: u64, view: &PaymentView) -> Told {
-        self.try_tell(version, view).await.unwrap_or_else(|e| panic!("version {version}: {e}"))
-    }
-
-    /// As the updater does: again until it is told. What was late comes then.
-    async fn insist(&self, version: u64, view: &PaymentView) {
-        for _ in 0..3 {
-            if self.try_tell(version, view).await.is_ok() {
-                let late: Vec<HttpRequest> = self.line.1.lock().unwrap().late.drain(..).collect();
-                for request in late {
-                    self.shop.handle(request).await;
-                }
-                return;
-            }
-        }
-        panic!("version {version} is never told");
-    }
-
-    /// Somebody else with a key, or another plug-in.
-    async fn rest(&self, method: &str, path: &str, body: Value) -> Value {
-        let request = http::Request::builder()
-            .method(method)
-            .uri(format!("http://woo.test/wp-json/wc/v3{path}"))
-            .header("authorization", "Basic Y2tfdGVzdDpjc190ZXN0")
-            .body(Bytes::from(body.to_string()))
-            .unwrap();
-        let answer = self.shop.handle(request).await;
-        assert!(answer.status().is_success(), "{method} {path}: {}", answer.status());
-        serde_json::from_slice(answer.body()).unwrap()
-    }
-
-    async fn put(&self, body: Value) {
-        self.rest("PUT", &format!("/orders/{}", self.id), body).await;
-    }
-
-    /// What the buyer, staff and accounts see in the end.
-    fn end(&self) -> End {
-        let book = self.book();
-        let refunds = book.refunds.iter().map(|r| (mark(r, "_tandem_refund"), r.amount)).collect();
-        let notes = book.notes.iter().filter(|n| !n.text.starts_with("Order status"));
-        let mut notes: Vec<(bool, String)> = notes.map(|n| (n.customer, n.text.clone())).collect();
-        notes.sort();
-        let record = self.shop.order(&self.id).unwrap();
-        End {
-            status: book.status.clone(),
-            paid: book.paid_at.is_some(),
-            transaction: book.transaction_id.clone(),
-            refunds,
-            notes,
-            told: (record.payment_version, record.payment.map(|p| p.status)),
-        }
-    }
-}
-
-fn mark(row: &local::shop::woo::RefundRow, key: &str) -> Option<String> {
-    row.meta.iter().find(|m| m.key == key).and_then(|m| m.value.as_str()).map(str::to_owned)
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct End {
-    status: String,
-    paid: bool,
-    transaction: String,
-    refunds: Vec<(Option<String>, i64)>,
-    notes: Vec<(bool, String)>,
-    told: (u64, Option<S>),
+fn plain() -> World {
+    World::new(Woo::default(), euros())
 }
 
 fn euros() -> NewOrder {
@@ -237,7 +66,7 @@ async fn live(world: &World) {
 
 #[tokio::test(start_paused = true)]
 async fn a_whole_life_ends_as_it_must() {
-    let world = World::plain();
+    let world = plain();
     live(&world).await;
     let end = world.end();
     assert_eq!((end.status.as_str(), end.paid, end.transaction.as_str()), ("processing", true, "pi_1"));
@@ -249,13 +78,13 @@ async fn a_whole_life_ends_as_it_must() {
 
 #[tokio::test(start_paused = true)]
 async fn any_write_whose_answer_is_lost_or_that_never_arrives_is_made_once_in_effect() {
-    let clean = World::plain();
+    let clean = plain();
     live(&clean).await;
     let writes = clean.line.1.lock().unwrap().writes;
     assert!(writes > 15, "{writes}");
     for fate in [Fate::Lost, Fate::Unsent] {
         for n in 0..writes {
-            let world = World::plain();
+            let world = plain();
             world.line.1.lock().unwrap().strike = Some((n, fate));
             live(&world).await;
             assert_eq!(world.end(), clean.end(), "write {n}: {fate:?}");
@@ -265,12 +94,12 @@ async fn any_write_whose_answer_is_lost_or_that_never_arrives_is_made_once_in_ef
 
 #[tokio::test(start_paused = true)]
 async fn any_write_that_comes_late_is_healed_by_the_next_view() {
-    let clean = World::plain();
+    let clean = plain();
     live(&clean).await;
     let writes = clean.line.1.lock().unwrap().writes;
     // The last view's own writes have no view after them.
     for n in 0..writes - 1 {
-        let world = World::plain();
+        let world = plain();
         world.line.1.lock().unwrap().strike = Some((n, Fate::Late));
         live(&world).await;
         let (mut end, mut must) = (world.end(), clean.end());
@@ -283,7 +112,7 @@ async fn any_write_that_comes_late_is_healed_by_the_next_view() {
 
 #[tokio::test(start_paused = true)]
 async fn a_version_that_is_held_is_told_without_a_write_and_a_lower_one_undoes_nothing() {
-    let world = World::plain();
+    let world = plain();
     world.tell(7, &view(S::Paid, 5_000)).await;
     let (writes, before) = (world.line.1.lock().unwrap().writes, world.book());
     for late in [7, 3] {
@@ -295,7 +124,7 @@ async fn a_version_that_is_held_is_told_without_a_write_and_a_lower_one_undoes_n
 
 #[tokio::test(start_paused = true)]
 async fn telling_costs_two_reads_and_few_writes() {
-    let world = World::plain();
+    let world = plain();
     world.tell(1, &view(S::AwaitingPayment, 0)).await;
     world.tell(2, &view(S::Paid, 5_000)).await;
     let order = "/wp-json/wc/v3/orders/1001";
@@ -315,7 +144,7 @@ async fn telling_costs_two_reads_and_few_writes() {
 #[tokio::test(start_paused = true)]
 async fn paid_in_full_is_set_paid_from_pending_failed_and_on_hold() {
     for status in ["pending", "failed", "on-hold"] {
-        let world = World::plain();
+        let world = plain();
         world.put(json!({"status": status})).await;
         let told = world.tell(1, &view(S::Paid, 5_000)).await;
         let book = world.book();
@@ -327,7 +156,7 @@ async fn paid_in_full_is_set_paid_from_pending_failed_and_on_hold() {
 #[tokio::test(start_paused = true)]
 async fn what_is_over_is_never_set_paid_staff_reads_a_note_instead() {
     for status in ["cancelled", "refunded", "trash"] {
-        let world = World::plain();
+        let world = plain();
         world.put(json!({"status": status, "transaction_id": "older"})).await;
         let told = world.tell(1, &view(S::Paid, 5_000)).await;
         let book = world.book();
@@ -340,7 +169,7 @@ async fn what_is_over_is_never_set_paid_staff_reads_a_note_instead() {
 
 #[tokio::test(start_paused = true)]
 async fn what_another_gateway_was_paid_stays_the_order_s_payment() {
-    let world = World::plain();
+    let world = plain();
     world.put(json!({"set_paid": true, "transaction_id": "PAYPAL-1"})).await;
     let seen = world.client.get_order(&world.id).await.unwrap();
     assert_eq!(seen.paid, Some(5_000));
@@ -352,7 +181,7 @@ async fn what_another_gateway_was_paid_stays_the_order_s_payment() {
 
 #[tokio::test(start_paused = true)]
 async fn what_staff_set_paid_by_hand_stays_paid_by_other_means_after_we_told_ours() {
-    let world = World::plain();
+    let world = plain();
     world.tell(1, &view(S::AwaitingPayment, 0)).await;
     world.put(json!({"status": "processing"})).await;
     let told = world.tell(2, &view(S::Paid, 5_000)).await;
@@ -363,7 +192,7 @@ async fn what_staff_set_paid_by_hand_stays_paid_by_other_means_after_we_told_our
 
 #[tokio::test(start_paused = true)]
 async fn a_bank_debit_holds_the_order_which_stays_open_to_tandem_and_is_let_go() {
-    let world = World::plain();
+    let world = plain();
     let held = world.tell(1, &view(S::Processing, 0)).await;
     assert_eq!((world.book().status.as_str(), held.order.status), ("on-hold", OrderStatus::Open));
     world.tell(2, &view(S::AwaitingPayment, 0)).await;
@@ -380,7 +209,7 @@ async fn a_bank_debit_holds_the_order_which_stays_open_to_tandem_and_is_let_go()
 #[tokio::test(start_paused = true)]
 async fn what_staff_held_or_cancelled_is_never_moved_by_a_debit_or_a_failure() {
     for status in ["on-hold", "cancelled", "completed"] {
-        let world = World::plain();
+        let world = plain();
         world.put(json!({"status": status})).await;
         for (version, view) in
             (1..).zip([view(S::Processing, 0), view(S::Failed, 0), view(S::AwaitingPayment, 0)])
@@ -393,7 +222,7 @@ async fn what_staff_held_or_cancelled_is_never_moved_by_a_debit_or_a_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dispute_holds_a_paid_order_and_says_so_and_its_end_restores_it() {
-    let world = World::plain();
+    let world = plain();
     world.tell(1, &view(S::Paid, 5_000)).await;
     world.tell(2, &view(S::Disputed, 5_000)).await;
     assert_eq!(world.book().status, "on-hold");
@@ -439,7 +268,7 @@ async fn nobody_is_asked_to_pay_what_a_saved_card_is_going_to_pay() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refund_is_a_row_with_its_id_and_the_shop_s_wish_and_asks_no_gateway() {
-    let world = World::plain();
+    let world = plain();
     world.tell(1, &view(S::Paid, 5_000)).await;
     let wish = world.shop.request_refund(&world.id, Some(1_500), "Stain").unwrap();
     let mut view = refunded(5_000, &[("re_1", 1_500, "succeeded")]);
@@ -457,7 +286,7 @@ async fn a_refund_is_a_row_with_its_id_and_the_shop_s_wish_and_asks_no_gateway()
 
 #[tokio::test(start_paused = true)]
 async fn a_refund_of_what_was_paid_twice_never_leaves_the_order_s_books() {
-    let world = World::plain();
+    let world = plain();
     world.tell(1, &view(S::Paid, 5_000)).await;
     // A second charge was taken and given back, and then a part of the first.
     world
@@ -470,7 +299,7 @@ async fn a_refund_of_what_was_paid_twice_never_leaves_the_order_s_books() {
 
 #[tokio::test(start_paused = true)]
 async fn of_two_rows_of_one_refund_the_younger_goes_and_a_stranger_s_row_stays() {
-    let world = World::plain();
+    let world = plain();
     world.tell(1, &view(S::Paid, 5_000)).await;
     let path = format!("/orders/{}/refunds", world.id);
     let marked = json!({"amount": "10.00", "api_refund": false, "meta_data": [{"key": "_tandem_refund", "value": "re_1"}]});
@@ -488,7 +317,7 @@ async fn of_two_rows_of_one_refund_the_younger_goes_and_a_stranger_s_row_stays()
 
 #[tokio::test(start_paused = true)]
 async fn a_refund_that_woocommerce_refuses_is_a_refusal_with_its_code_and_its_cure() {
-    let world = World::plain();
+    let world = plain();
     world.tell(1, &view(S::Paid, 5_000)).await;
     let path = format!("/orders/{}/refunds", world.id);
     world.rest("POST", &path, json!({"amount": "45.00", "api_refund": false})).await;
@@ -500,7 +329,7 @@ async fn a_refund_that_woocommerce_refuses_is_a_refusal_with_its_code_and_its_cu
 
 #[tokio::test(start_paused = true)]
 async fn another_currency_than_the_order_s_is_refused_before_anything_is_written() {
-    let world = World::plain();
+    let world = plain();
     let wrong = PaymentView { currency: Currency::parse("USD").unwrap(), ..view(S::Paid, 5_000) };
     assert!(matches!(world.try_tell(1, &wrong).await, Err(ShopError::Rejected(why)) if why.contains("EUR")));
     assert_eq!(world.line.1.lock().unwrap().writes, 0);
