@@ -3,7 +3,7 @@
 use super::{Phase, State};
 use crate::domain::fact::{EffectResult, Origin, RefundView};
 use crate::domain::money::{Currency, Money};
-use crate::domain::order::OrderStatus;
+use crate::domain::order::{Collection, OrderStatus};
 use crate::domain::time::UnixTime;
 use crate::domain::view::{PaymentStatus, PaymentView, RefundLine};
 
@@ -277,6 +277,13 @@ impl State {
         match (self.gave_up, self.failures.last()) {
             (Some(_), last) => (S::Failed, last.map_or_else(|| "gave_up".into(), |f| f.code.clone())),
             (None, Some(failure)) => (S::AwaitingPayment, failure.code.clone()),
+            // Told apart, so that an order is told anew, with its link, once it may be paid.
+            (None, None) if matches!(order.status, OrderStatus::OnHold | OrderStatus::Other(_)) => {
+                (S::AwaitingPayment, "order_on_hold".into())
+            }
+            (None, None) if order.collection == Collection::None => {
+                (S::AwaitingPayment, "not_collected_here".into())
+            }
             (None, None) => (S::AwaitingPayment, "nothing_paid_yet".into()),
         }
     }
@@ -285,7 +292,7 @@ impl State {
     pub fn payable(&self, now: UnixTime) -> bool {
         let Some(order) = &self.order else { return false };
         matches!(order.status, OrderStatus::Open | OrderStatus::Fulfilled)
-            && order.collection != crate::domain::order::Collection::None
+            && order.collection != Collection::None
             && self.due(now) > 0
     }
 

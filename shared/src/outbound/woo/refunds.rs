@@ -23,7 +23,7 @@ pub(super) struct Work {
     pub(super) add: Vec<usize>,
     /// Refunds of what the order system never held: told in a note.
     pub(super) aside: Vec<usize>,
-    /// Refunds that failed after they were recorded.
+    /// Refunds that failed: told in a note, whether they were recorded or not.
     pub(super) failed: Vec<usize>,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn work(order: &Order, books: &Books, view: &PaymentView) -> Work {
         let rows = of(&line.id);
         let keep = usize::from(stands(line));
         work.remove.extend(rows.iter().skip(keep).map(|row| row.id));
-        if keep == 0 && !rows.is_empty() {
+        if keep == 0 {
             work.failed.push(i);
         }
         if keep == 1 && !rows.is_empty() {

@@ -243,7 +243,7 @@ fn notes_on(view: &PaymentView, seen: &Seen, work: &Work, notes: &mut Vec<Note>)
         );
     }
     for line in work.failed.iter().filter_map(|i| view.refunds.get(*i)) {
-        let text = "the record was taken away; look at the order's status and pay the buyer another way";
+        let text = "it is not recorded as made; look at the order's status and pay the buyer another way"; look at the order's status and pay the buyer another way";
         note(
             format!("refund {}", line.id),
             format!("Refund {} of {} failed: {text}.", line.id, money(line.amount)),

@@ -2,6 +2,7 @@
 
 use super::kit::{Story, check, order};
 use crate::domain::fact::{OrderView, What};
+use crate::domain::order::{Collection, OrderStatus};
 use crate::domain::view::PaymentStatus;
 
 /// The order with so much in its system's own books.
@@ -63,4 +64,21 @@ fn an_order_paid_twice_over_is_proposed_for_a_refund_that_a_person_decides() {
     // The other payment was taken back there: nothing is called for any more.
     let alone = settled.order(booked(1000, 0)).settled();
     assert!(!alone.state().case_open("refund:excess:ch_1:1000"));
+}
+
+#[test]
+fn an_order_that_comes_to_be_payable_is_told_again_so_that_its_link_is_shown() {
+    let waits = [
+        OrderView { status: OrderStatus::OnHold, ..order(1000) },
+        OrderView { status: OrderStatus::Other("draft".into()), ..order(1000) },
+        OrderView { collection: Collection::None, ..order(1000) },
+    ];
+    for held in waits {
+        let story = Story::of(held.clone());
+        let version = story.state().view_version;
+        let told = story.see(What::ViewTold { version, recorded: None });
+        let payable = told.order(order(1000)).state();
+        assert!(payable.view_version > version, "{held:?}: its link is never told");
+        assert_eq!(payable.view.unwrap().reason, "nothing_paid_yet");
+    }
 }
