@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, header};
 use serde_json::{Value, json};
 use shared::domain::money::{Currency, Money};
 use shared::domain::order::{Order, OrderStatus};
-use shared::domain::time::{Seconds, UnixTime};
+use shared::domain::time::Seconds;
 use shared::domain::view::WriteBack;
 use shared::outbound::http::{HttpRequest, HttpResponse};
 
@@ -97,11 +97,18 @@ impl Shop {
         for (key, value) in payload.as_object().into_iter().flatten() {
             body[key.as_str()] = value.clone();
         }
-        json_answer(200, &body)
+        let mut answer = json_answer(200, &body);
+        // Not every answer says its time; the server does.
+        let date =
+            jiff::Timestamp::from_second(now.0).map(|t| t.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        if let Ok(date) = HeaderValue::try_from(date.unwrap_or_default()) {
+            answer.headers_mut().insert(header::DATE, date);
+        }
+        answer
     }
 
     /// One page. `limit` and `page` are the caller's; the rest of the query was used by whoever made the rows.
-    fn paged(&self, request: &HttpRequest, key: &'static str, rows: Vec<(String, Value)>) -> HttpResponse {
+    fn paged(&self, request: &HttpRequest, key: &str, rows: Vec<(String, Value)>) -> HttpResponse {
         let number = |name: &str| query_value(request.uri(), name).and_then(|v| v.parse::<usize>().ok());
         let limit = number("limit").unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
         let page = number("page").unwrap_or(1).max(1);
@@ -110,7 +117,7 @@ impl Shop {
         let rows: Vec<_> = rows.into_iter().skip((page - 1) * limit).take(limit).collect();
         let about = json!({
             "status": "OK", "resource": key, "records": rows.len(), "total_records": all, "limit": limit, "page": page,
-            "pages": pages, "timestamp": self.now().0, "method": "get",
+            "pages": pages, "method": "get",
         });
         let rows: serde_json::Map<String, Value> = rows.into_iter().collect();
         self.enveloped(key, json!({key: rows, "request": about}))
@@ -142,34 +149,39 @@ impl Shop {
         self.paged(request, "booking/index", rows)
     }
 
-    /// Of the whole account, newest first. Nothing but the date is a filter.
+    /// Of the whole account, in one piece: the last 30 days, or those of one day or of one month.
     fn notes(&self, request: &HttpRequest) -> HttpResponse {
         let now = self.now();
-        let since = match query_value(request.uri(), "date") {
-            None => now - NOTES_OF,
-            Some(date) => match date.parse::<jiff::civil::Date>() {
-                Ok(date) => {
-                    let zone = jiff::tz::TimeZone::get(ZONE).unwrap_or(jiff::tz::TimeZone::UTC);
-                    date.to_zoned(zone).map_or(now, |z| UnixTime(z.timestamp().as_second()))
-                }
-                Err(_) => return refusal(400, "date is a day, a month or ISO 8601"),
-            },
-        };
-        let rows = {
-            let state = self.lock();
-            let mut rows: Vec<(u64, Value)> = state
-                .record
-                .orders
-                .values()
-                .filter_map(|kept| Some((kept, kept.booking()?)))
-                .flat_map(|(kept, book)| book.notes.iter().map(move |note| (kept, note)))
-                .filter(|(_, note)| note.at >= since)
-                .map(|(kept, note)| (note.id, shown::note(&kept.order, note)))
-                .collect();
-            rows.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
-            rows.into_iter().map(|(id, row)| (id.to_string(), row)).collect()
-        };
-        self.paged(request, "booking/notes", rows)
+        let date = query_value(request.uri(), "date");
+        let asked = date.as_deref().unwrap_or_default();
+        let good =
+            matches!(asked.len(), 0 | 7 | 10) && asked.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        if !good {
+            return refusal(400, "date is a day or a month");
+        }
+        let state = self.lock();
+        let mut notes: Vec<(u64, Value)> = state
+            .record
+            .orders
+            .values()
+            .filter_map(|kept| Some((kept, kept.booking()?)))
+            .flat_map(|(kept, book)| book.notes.iter().map(move |note| (kept, note)))
+            .filter(|(_, note)| match asked {
+                "" => note.at >= now - NOTES_OF,
+                asked => local(note.at, "%Y-%m-%d").starts_with(asked),
+            })
+            .map(|(kept, note)| (note.id, shown::note(&kept.order, note)))
+            .collect();
+        drop(state);
+        notes.sort_by_key(|(id, _)| *id);
+        let notes: Vec<Value> = notes.into_iter().map(|(_, note)| note).collect();
+        // Seconds with parts, as a number.
+        let timestamp = serde_json::from_str::<Value>(&format!("{}.018568", now.0)).unwrap_or_default();
+        let about = json!({
+            "status": "OK", "resource": "booking", "id": "notes", "records": notes.len(), "limit": 0, "page": 1, "pages": 1,
+            "time": 0.003, "timestamp": timestamp, "method": "get",
+        });
+        self.enveloped("booking", json!({"notes": notes, "request": about}))
     }
 
     fn booking(&self, code: &str) -> Result<(Order, super::Book), ShopError> {

@@ -19,7 +19,7 @@ pub enum Shape {
     /// As the webhook does: amounts under `order`, the buyer under `customer`.
     #[default]
     Nested,
-    /// As the listing does: all side by side.
+    /// As people have shown it: all side by side, under names of its own.
     Flat,
     /// The listing's way, keyed by the booking's internal id.
     Keyed,

@@ -80,7 +80,7 @@ pub(super) fn nested(order: &Order, book: &Book, hook: bool) -> Value {
 
 /// `GET booking/{code}`, in one of the shapes it may have.
 pub(super) fn booking(order: &Order, book: &Book, shape: Shape) -> Value {
-    let flat = || {
+    let listed = || {
         let mut row = row(order, book);
         row["customer_id"] = order.customer.as_ref().and_then(|c| c.id.clone()).unwrap_or_default().into();
         row["start_date"] = book.starts.0.into();
@@ -90,9 +90,29 @@ pub(super) fn booking(order: &Order, book: &Book, shape: Shape) -> Value {
     };
     match shape {
         Shape::Nested => nested(order, book, false),
-        Shape::Flat => flat(),
-        Shape::Keyed => json!({ book.booking_id.to_string(): flat() }),
+        Shape::Flat => flat(order, book),
+        Shape::Keyed => json!({ book.booking_id.to_string(): listed() }),
     }
+}
+
+/// As a developer of Checkfront shows it on the forum, and as people use it: the code is `id`, what is paid `amount_paid`, and
+/// the lines are keyed by their number.
+fn flat(order: &Order, book: &Book) -> Value {
+    let customer = order.customer.as_ref();
+    let lines = order.items.iter().enumerate().map(|(i, item)| {
+        let total = money(order, item.unit_amount * i64::from(item.quantity));
+        let line = json!({"id": 7, "line_id": i + 1, "name": item.name, "sku": item.sku, "qty": item.quantity, "total": total});
+        ((i + 1).to_string(), line)
+    });
+    json!({
+        "id": order.id, "booking_id": book.booking_id, "status_id": book.code_of(&order.status),
+        "created_date": book.created.0, "start_date": book.starts.0, "end_date": book.starts.0 + 7200,
+        "total": money(order, order.total), "amount_paid": money(order, book.paid()),
+        "customer_id": customer.and_then(|c| c.id.as_deref()).unwrap_or_default(),
+        "customer_name": customer.and_then(|c| c.name.as_deref()).unwrap_or_default(),
+        "customer_email": customer.and_then(|c| c.email.as_deref()).unwrap_or_default(),
+        "currency_id": order.currency.code(), "fields": fields(order), "items": lines.collect::<Map<_, _>>(),
+    })
 }
 
 /// The booking form's fields. What Checkfront has no word for stands in fields of the account's own.

@@ -93,7 +93,7 @@ async fn listing(client: &CheckfrontClient) -> Finding {
 
 async fn notes(client: &CheckfrontClient) -> Finding {
     let read = client.get("booking/notes", &Form::new().set("limit", 1), "").await;
-    match read.and_then(|answer| answer.rows(&["booking/notes", "notes"]).map(|_| ())) {
+    match read.and_then(|answer| answer.rows(&["notes", "booking/notes"]).map(|_| ())) {
         Ok(()) => Finding::good("notes", "can be read: what was told is kept there"),
         Err(error) => {
             Finding::bad("notes", format!("{error}; the API key's account must be allowed to see notes"))

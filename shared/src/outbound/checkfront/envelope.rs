@@ -77,10 +77,12 @@ fn date_of(answer: &HttpResponse) -> Option<UnixTime> {
     Some(UnixTime(zoned.timestamp().as_second()))
 }
 
-/// A time as any part of Checkfront writes it: a Unix integer, the same in a string, or ISO 8601 with an offset.
+/// A time as any part of Checkfront writes it: Unix seconds, with or without parts of them, as a number or in a string, or
+/// ISO 8601 with an offset.
 pub(super) fn time(value: Option<&Value>) -> Option<UnixTime> {
     let text = word(value);
-    let seconds = text.parse::<i64>().ok();
+    let whole = text.split_once('.').map_or(text.as_str(), |(whole, _)| whole);
+    let seconds = whole.parse::<i64>().ok();
     let iso = || text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
     seconds.or_else(iso).filter(|s| *s > 0).map(UnixTime)
 }

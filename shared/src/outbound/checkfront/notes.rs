@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::envelope::{Envelope, time};
+use super::envelope::time;
 use super::read::Booking;
 use super::{CheckfrontClient, LIMIT};
 use crate::domain::money::Money;
@@ -19,8 +19,10 @@ use crate::outbound::stripe::form::{Form, segment};
 
 /// Longest note that Checkfront takes.
 const NOTE_CHARS_MAX: usize = 3000;
-/// Most pages of notes that are read: a marker beyond them counts as not there, and is written again.
+/// Most pages of one listing that are read: a marker beyond them counts as not there, and is written again.
 const PAGES_MAX: u32 = 20;
+/// Most months of notes that are read, likewise.
+const MONTHS_MAX: i64 = 24;
 /// Without a date the notes of the last 30 days are listed; a day less, for the account's zone.
 const LISTED_BY_ITSELF: Seconds = Seconds::days(29);
 
@@ -104,37 +106,51 @@ fn told(rest: &str) -> Option<(u64, i64, WriteBack)> {
     (told.payment_version == version).then_some((version, books.parse().ok()?, told))
 }
 
-/// Reads the booking's notes: those it shows itself, else the account's own listing since it was made.
+/// Reads the booking's notes out of the account's: by themselves the last 30 days are listed, older ones month by month.
 pub(super) async fn read(client: &CheckfrontClient, booking: &Booking) -> Result<Marks, ShopError> {
     let mut marks = Marks::default();
-    if let Some(notes) = &booking.notes {
-        notes.iter().for_each(|note| take(&mut marks, note, &booking.order.id, true));
-        return Ok(marks);
-    }
-    let young = |created: UnixTime| booking.as_of.is_some_and(|now| now - created < LISTED_BY_ITSELF);
-    let since = booking.created.filter(|created| !young(*created)).map(|c| (c - Seconds::days(1)).date());
-    for page in 1..=PAGES_MAX {
-        // The code is no documented filter; where it is none, the notes of others are passed over below.
-        let query = Form::new()
-            .opt("date", since.clone())
-            .set("booking_id", &booking.order.id)
-            .set("limit", LIMIT)
-            .set("page", page);
-        let answer: Envelope = client.get("booking/notes", &query, &booking.order.id).await?;
-        let rows = answer.rows(&["booking/notes", "notes"])?;
-        rows.iter().for_each(|note| take(&mut marks, note, &booking.order.id, false));
-        let more = answer.number("pages").map_or(rows.len() >= LIMIT as usize, |pages| page < pages);
-        if !more {
-            break;
+    for month in months(booking.created, booking.as_of) {
+        for page in 1..=PAGES_MAX {
+            // The code is no documented filter; where it is none, the notes of others are passed over below.
+            let query = Form::new()
+                .opt("date", month.as_deref())
+                .set("booking_id", &booking.order.id)
+                .set("limit", LIMIT)
+                .set("page", page);
+            let answer = client.get("booking/notes", &query, &booking.order.id).await?;
+            let rows = answer.rows(&["notes", "booking/notes"])?;
+            rows.iter().for_each(|note| take(&mut marks, note, &booking.order.id));
+            let more = answer.number("pages").map_or(rows.len() >= LIMIT as usize, |pages| page < pages);
+            if !more {
+                break;
+            }
         }
     }
     Ok(marks)
 }
 
-fn take(marks: &mut Marks, note: &Value, code: &str, own: bool) {
-    let about = word(note.get("booking_id"));
+/// Which listings hold all notes since the booking was made: the one without a date, or its months and the one before and
+/// after, because the account's zone is not ours. `None` is no date.
+fn months(created: Option<UnixTime>, now: Option<UnixTime>) -> Vec<Option<String>> {
+    let Some((created, now)) = created.zip(now).filter(|(created, now)| *now - *created >= LISTED_BY_ITSELF)
+    else {
+        return vec![None];
+    };
+    let (first, last) = ((created - Seconds::days(1)).date(), (now + Seconds::days(1)).date());
+    let month = |date: &str| {
+        let mut parts = date.split('-').map(|part| part.parse::<i64>().unwrap_or(0));
+        parts.next().unwrap_or(0) * 12 + parts.next().unwrap_or(1) - 1
+    };
+    let (first, last) = (month(&first), month(&last));
+    (first.max(last - MONTHS_MAX)..=last)
+        .rev()
+        .map(|n| Some(format!("{:04}-{:02}", n.div_euclid(12), n.rem_euclid(12) + 1)))
+        .collect()
+}
+
+fn take(marks: &mut Marks, note: &Value, code: &str) {
     let author = word(note.get("account_id"));
-    if (about != code && !(own && about.is_empty())) || author.is_empty() || author == "0" {
+    if word(note.get("booking_id")) != code || author.is_empty() || author == "0" {
         return;
     }
     let (body, at) = (word(note.get("body")), time(note.get("date")));
@@ -232,7 +248,7 @@ mod tests {
 
     fn marks(notes: &[Value]) -> Marks {
         let mut marks = Marks::default();
-        notes.iter().for_each(|n| take(&mut marks, n, "ABCD-211126", false));
+        notes.iter().for_each(|n| take(&mut marks, n, "ABCD-211126"));
         marks
     }
 
@@ -271,6 +287,19 @@ mod tests {
         assert_eq!((read.ours(0, 1000), read.ours(0, 2899)), (0, 0));
         let acknowledged = marks(&[note(5, &body), note(5, &telling(7, &view(S::Paid, 2900), 1900))]);
         assert_eq!(acknowledged.open_intent(), None);
+    }
+
+    #[test]
+    fn notes_of_an_old_booking_are_asked_for_by_month_and_of_a_young_one_as_they_are_listed() {
+        // 2027-01-15T08:00:00Z
+        let now = UnixTime(1_800_000_000);
+        assert_eq!(months(None, Some(now)), [None]);
+        assert_eq!(months(Some(now - Seconds::days(20)), Some(now)), [None]);
+        let old = months(Some(now - Seconds::days(76)), Some(now));
+        let old: Vec<&str> = old.iter().flatten().map(String::as_str).collect();
+        assert_eq!(old, ["2027-01", "2026-12", "2026-11", "2026-10"], "made on the 31st of October, UTC");
+        let ancient = months(Some(now - Seconds::days(4000)), Some(now));
+        assert_eq!(ancient.len(), 25);
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Reading bookings. What `GET booking/{code}` holds is not documented, so every field has the names that the listing, the
-//! webhook and the customer's record use; one table says which.
+//! Reading bookings. What `GET booking/{code}` holds is not documented, so every field has the names that are used anywhere: by
+//! that call where people have shown it (`id`, `amount_paid`, `items` by line), by the listing and by the webhook. One table
+//! says which.
 //!
 //! Invariant: code, status, total and what is paid are said clearly, or it is no order.
 
@@ -12,24 +13,23 @@ use crate::config::{CheckfrontSettings, Deposit};
 use crate::domain::money::Currency;
 use crate::domain::order::{CaptureMode, Collection, Customer, Item, Order, OrderStatus, RefundRequest};
 use crate::domain::time::{Seconds, UnixTime};
-use crate::inbound::checkfront::word;
-use crate::inbound::checkout::is_order_id;
+use crate::inbound::checkfront::{is_code, word};
 use crate::inbound::sha256_hex;
 use crate::outbound::shop::field::{checked, money, refuse};
 use crate::outbound::shop::{OrderRef, Page, ShopError};
 
 /// The names of a field, as JSON pointers into the booking; the first that says something counts.
 type Names = &'static [&'static str];
-const CODE: Names = &["/code"];
 const STATUS: Names = &["/status_id", "/status"];
 const TOTAL: Names = &["/total", "/order/total"];
 const TAX: Names = &["/tax_total", "/order/tax_total"];
-const PAID: Names = &["/paid_total", "/order/paid_total"];
+const PAID: Names = &["/paid_total", "/order/paid_total", "/amount_paid"];
+/// Names of the code, of which some may hold the internal number instead.
+const CODES: Names = &["/code", "/id", "/booking_id"];
 const CURRENCY: Names = &["/order/@attributes/currency_id", "/order/currency_id", "/currency_id"];
 const CREATED: Names = &["/created_date", "/created"];
 const START: Names = &["/start_date", "/start"];
 const ITEMS: Names = &["/order/items/item", "/order/items", "/items/item", "/items"];
-const NOTES: Names = &["/notes/note", "/notes"];
 const CUSTOMER_ID: Names = &["/customer/code", "/customer_code", "/customer/customer_id", "/customer_id"];
 /// Names within the customer, beside it, and in the booking's form.
 const NAME: Names = &["/customer/name", "/customer/customer_name", "/customer_name", "/fields/customer_name"];
@@ -61,8 +61,6 @@ pub(super) struct Booking {
     pub(super) created: Option<UnixTime>,
     /// The account's time of the reading.
     pub(super) as_of: Option<UnixTime>,
-    /// Its notes, where the booking shows them.
-    pub(super) notes: Option<Vec<Value>>,
 }
 
 impl Booking {
@@ -92,6 +90,12 @@ fn at<'a>(booking: &'a Value, names: Names) -> Option<&'a Value> {
     names.iter().filter_map(|name| booking.pointer(name)).find(|value| says(value))
 }
 
+/// The code, wherever it stands: the internal number is none.
+fn code_of(booking: &Value) -> Option<String> {
+    let named = CODES.iter().map(|name| word(booking.pointer(name)));
+    named.into_iter().find(|text| is_code(text))
+}
+
 /// A single child stands without its list; rows may be keyed by id.
 fn many(value: Option<&Value>) -> Vec<&Value> {
     match value {
@@ -112,7 +116,7 @@ fn inside<'a>(answer: &'a Envelope, code: &str) -> Result<&'a Value, ShopError> 
         // An answer that holds nothing, of a booking that is not there.
         return Err(ShopError::NotFound(code.to_owned()));
     };
-    if at(found, CODE).is_some() {
+    if code_of(found).is_some() {
         return Ok(found);
     }
     let rows: Vec<&Value> = match found {
@@ -120,7 +124,7 @@ fn inside<'a>(answer: &'a Envelope, code: &str) -> Result<&'a Value, ShopError> 
         Value::Array(list) => list.iter().collect(),
         _ => Vec::new(),
     };
-    let coded: Vec<&Value> = rows.into_iter().filter(|row| at(row, CODE).is_some()).collect();
+    let coded: Vec<&Value> = rows.into_iter().filter(|row| code_of(row).is_some()).collect();
     match coded.as_slice() {
         [one] => Ok(one),
         _ => Err(refuse("booking", Some(found), "one booking with its code")),
@@ -162,7 +166,7 @@ pub(super) fn booking(
     settings: &CheckfrontSettings,
 ) -> Result<Booking, ShopError> {
     let booking = inside(answer, code)?;
-    let got = word(at(booking, CODE));
+    let got = code_of(booking).unwrap_or_default();
     if got != code {
         return Err(ShopError::OtherOrder { asked: code.to_owned(), got: got.chars().take(80).collect() });
     }
@@ -206,9 +210,8 @@ pub(super) fn booking(
     if settings.custom_fields {
         custom(&mut order, booking.get("fields"))?;
     }
-    let notes = at(booking, NOTES).map(|notes| many(Some(notes)).into_iter().cloned().collect());
     let created = at(booking, CREATED).and_then(|v| time(Some(v)));
-    Ok(Booking { order: checked(order)?, status, created, as_of: answer.as_of, notes })
+    Ok(Booking { order: checked(order)?, status, created, as_of: answer.as_of })
 }
 
 /// The first part and the day of the rest, where the account asks for a deposit and the booking says when it starts.
@@ -343,10 +346,9 @@ pub(super) fn page(answer: &Envelope, since: UnixTime, asked: u32) -> Result<Pag
 /// A row has no time of its last change: it is the listing's beginning, or the booking's own if that is later. So a row
 /// that comes again is known by its state; and because a state may come back, every quarter of an hour it is new.
 fn line_of(row: &Value, since: UnixTime, as_of: UnixTime) -> Result<OrderRef, ShopError> {
-    let id = word(at(row, CODE));
-    if id.is_empty() || !is_order_id(&id) {
-        return Err(refuse("code", at(row, CODE), "a booking's code such as ABCD-211126"));
-    }
+    let Some(id) = code_of(row) else {
+        return Err(refuse("code", row.get("code"), "a booking's code such as ABCD-211126"));
+    };
     let told = as_of.0.div_euclid(TOLD_AGAIN.0);
     let mut state = sha256_hex(format!("{told}\n{row}").as_bytes());
     state.truncate(STATE_DIGITS);

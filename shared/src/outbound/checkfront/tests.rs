@@ -113,7 +113,16 @@ async fn every_shape_of_a_booking_says_the_same() {
     hook["status"] = hook["status_id"].take();
     hook["order"]["paid_total"] = json!("10.00");
     hook["order"]["items"]["item"] = json!([{"qty": "1", "total": "20.00"}, {"qty": "2", "total": "26.00"}]);
-    for shape in [flat.clone(), json!({"4411": flat}), json!({CODE: flat}), json!([flat]), hook] {
+    // As a developer of Checkfront shows the call, and as people use it.
+    let shown = json!({"id": CODE, "booking_id": 4411, "status_id": "PEND", "total": "48.30", "amount_paid": "10.00",
+        "customer_name": "Anna Buyer", "customer_email": "anna@example.com", "start_date": 1_802_592_000,
+        "items": {"1": {"id": 6, "name": "Kayak", "qty": 2, "total": "48.30"}}});
+    let named = read(shown.clone()).await.unwrap();
+    assert_eq!(
+        named.items.iter().map(|i| (i.name.as_str(), i.unit_amount)).collect::<Vec<_>>(),
+        [("Kayak", 2415)]
+    );
+    for shape in [flat.clone(), json!({"4411": flat}), json!({CODE: flat}), json!([flat]), hook, shown] {
         let order = read(shape.clone()).await.unwrap();
         assert_eq!(
             (order.total, order.paid, &order.status),
@@ -334,11 +343,15 @@ async fn a_state_that_came_back_is_another_line_a_quarter_of_an_hour_later_and_t
 }
 
 #[tokio::test]
-async fn without_a_timestamp_the_date_header_is_the_time() {
+async fn the_time_of_a_listing_may_have_parts_of_seconds_or_stand_in_the_date_header() {
+    let parts =
+        ok(json!({"booking/index": {}, "request": {"status": "OK", "timestamp": 1_800_000_000.018_568}}));
+    let (client, _) = client(CheckfrontSettings::default(), vec![parts]);
+    assert_eq!(client.list(UnixTime(0), None).await.unwrap().as_of, UnixTime(NOW));
     let mut answer = ok(json!({"booking/index": {}, "request": {"status": "OK"}})).unwrap();
     let date = header::HeaderValue::from_static("Fri, 15 Jan 2027 08:00:00 GMT");
     answer.headers_mut().insert(header::DATE, date);
-    let (client, _) = client(CheckfrontSettings::default(), vec![Ok(answer)]);
+    let (client, _) = self::client(CheckfrontSettings::default(), vec![Ok(answer)]);
     assert_eq!(client.list(UnixTime(0), None).await.unwrap().as_of, UnixTime(NOW));
 }
 

@@ -26,18 +26,11 @@ fn paid(amount: &str, status: &str) -> Answer {
 }
 
 fn noted(bodies: &[String]) -> Answer {
-    let notes: serde_json::Map<String, Value> = bodies
-        .iter()
-        .enumerate()
-        .map(|(i, body)| {
-            let date = "2027-01-15T00:00:00-08:00";
-            (
-                i.to_string(),
-                json!({"note_id": i, "account_id": 7, "date": date, "body": body, "booking_id": CODE}),
-            )
-        })
-        .collect();
-    ok(json!({ "booking/notes": notes }))
+    let note = |(i, body): (usize, &String)| {
+        let date = "2027-01-15T00:00:00-08:00";
+        json!({"note_id": i, "account_id": 7, "date": date, "body": body, "booking_id": CODE})
+    };
+    ok(json!({ "notes": bodies.iter().enumerate().map(note).collect::<Vec<_>>() }))
 }
 
 async fn told(
