@@ -1,4 +1,5 @@
 //! Each order system's own habits, told through the real handlers: one file per system.
 
 mod checkfront;
+mod shopify;
 mod woo;

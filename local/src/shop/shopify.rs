@@ -246,9 +246,7 @@ impl Face for Shopify {
         if state.shopify.subscriptions.as_ref().is_some_and(|list| !list.iter().any(wanted)) {
             return None;
         }
-        let mut mac = Hmac::<Sha256>::new_from_slice(config.webhook_secret.as_bytes()).ok()?;
-        mac.update(&delivery.body);
-        let signature = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
+        let signature = sign(&config.webhook_secret, &delivery.body)?;
         let body: Value = serde_json::from_slice(&delivery.body).unwrap_or_default();
         let domain = config.public_url.split_once("://").map_or("", |(_, rest)| rest);
         // The newer deliveries spell their headers without the `X-`.
@@ -292,6 +290,13 @@ impl Face for Shopify {
         list.retain(|s| s.failures < FAILURES_MAX);
         RETRY_AFTER.get(delivery.attempt).copied().filter(|_| !accepted)
     }
+}
+
+/// The signature of a webhook's body.
+pub fn sign(secret: &str, body: &[u8]) -> Option<String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
+    mac.update(body);
+    Some(base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes()))
 }
 
 fn book_of(native: &Native) -> Book {
@@ -378,6 +383,11 @@ impl Shop {
     /// The subscriptions that the store holds now.
     pub fn subscriptions(&self) -> Vec<Subscription> {
         self.lock().shopify.subscriptions(&self.0.config).clone()
+    }
+
+    /// All subscriptions are gone, as after eight failures of each.
+    pub fn unsubscribe(&self) {
+        self.lock().shopify.subscriptions = Some(Vec::new());
     }
 
     /// The store's own books of an order: what a person does in the admin.
