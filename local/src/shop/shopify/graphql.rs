@@ -135,14 +135,14 @@ impl Unfolding<'_> {
     }
 
     fn idempotent(&self, directives: &[Positioned<Directive>]) -> Result<Option<String>, String> {
-        for directive in directives.iter().filter(|d| d.node.name.node.as_str() == "idempotent") {
-            let arguments = self.arguments(&directive.node.arguments)?;
-            return match arguments.get("key").and_then(Value::as_str).filter(|key| !key.trim().is_empty()) {
-                Some(key) => Ok(Some(key.to_owned())),
-                None => Err("Idempotency keys must not be blank".to_owned()),
-            };
+        let Some(directive) = directives.iter().find(|d| d.node.name.node.as_str() == "idempotent") else {
+            return Ok(None);
+        };
+        let arguments = self.arguments(&directive.node.arguments)?;
+        match arguments.get("key").and_then(Value::as_str).filter(|key| !key.trim().is_empty()) {
+            Some(key) => Ok(Some(key.to_owned())),
+            None => Err("Idempotency keys must not be blank".to_owned()),
         }
-        Ok(None)
     }
 }
 

@@ -172,6 +172,19 @@ async fn a_refund_stands_against_our_own_sale_once_and_reads_back_as_ours() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn payment_and_refund_told_at_once_are_recorded_one_after_the_other() {
+    let shop = store();
+    let id = placed(&shop);
+    let client = client(&shop);
+    let first = tell(&client, &id, 4, &refunded(), 0).await.unwrap_err();
+    assert!(matches!(first, ShopError::Wait { after: 30, .. }), "{first}");
+    assert_eq!(movements(&shop, &id), [(Kind::Sale, 1250)]);
+    let told = tell(&client, &id, 4, &refunded(), 0).await.unwrap();
+    assert_eq!((told.recorded, told.order.paid), (Some(1250), Some(1250)));
+    assert_eq!(movements(&shop, &id), [(Kind::Sale, 1250), (Kind::Refund, 500)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refund_that_a_person_made_is_reported_as_nobodys_request() {
     let shop = store();
     let id = placed(&shop);

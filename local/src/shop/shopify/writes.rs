@@ -52,7 +52,7 @@ impl Shop {
         match field.name.as_str() {
             "orderMarkAsPaid" => {
                 let order = arguments.get("input").and_then(|i| i.get("id"));
-                Ok(self.changed(&id(order), "order", |kept, state| mark_paid(kept, state)))
+                Ok(self.changed(&id(order), "order", mark_paid))
             }
             "orderCreateManualPayment" => {
                 Ok(self.changed(&id(arguments.get("id")), "order", |kept, state| {

@@ -95,14 +95,16 @@ impl ShopifyClient {
             scopes.push(scope.text("handle")?);
         }
         let has = |scope: &str| scopes.contains(&scope);
-        for scope in ["read_orders", "write_orders"] {
-            // To write includes to read.
-            if !has(scope) && !(scope == "read_orders" && has("write_orders")) {
-                findings.push(Finding::bad(
-                    "scopes",
-                    format!("the app lacks {scope}: add it and install the app again"),
-                ));
-            }
+        // To write includes to read.
+        let needed = [
+            ("read_orders", has("read_orders") || has("write_orders")),
+            ("write_orders", has("write_orders")),
+        ];
+        for (scope, _) in needed.into_iter().filter(|(_, there)| !there) {
+            findings.push(Finding::bad(
+                "scopes",
+                format!("the app lacks {scope}: add it and install the app again"),
+            ));
         }
         if !has("read_all_orders") {
             findings.push(Finding::warning(

@@ -10,7 +10,7 @@ use super::*;
 use crate::config::shopify::OrderMoney;
 use crate::domain::order::{CaptureMode, Collection, OrderStatus, RefundRequest};
 use crate::domain::view::{PaymentStatus, PaymentView};
-use crate::outbound::http::{Http, HttpRequest, HttpResponse, SendError, SendFuture};
+use crate::outbound::http::{Http, HttpRequest, SendError, SendFuture};
 use crate::outbound::shop::BODY_BYTES_MAX;
 use crate::outbound::stripe::Effect;
 
@@ -37,7 +37,8 @@ impl Http for Canned {
 }
 
 fn client_of(settings: Shopify, answers: Vec<(u16, &'static str, Bytes)>) -> (ShopifyClient, Arc<Canned>) {
-    let http = Arc::new(Canned { answers: Mutex::new(answers), seen: Mutex::default(), headers: Mutex::default() });
+    let http =
+        Arc::new(Canned { answers: Mutex::new(answers), seen: Mutex::default(), headers: Mutex::default() });
     let source = ShopSource {
         name: "tea".into(),
         base_url: "https://tea.myshopify.com".into(),
@@ -114,21 +115,45 @@ async fn a_good_order_is_read_with_the_token_in_its_own_header() {
 #[tokio::test]
 async fn a_bad_field_is_named_with_its_value_but_contact_data_never() {
     for (change, field, found) in [
-        (json!({ "currentTotalPriceSet": bag("12.505") }), "order.currentTotalPriceSet.shopMoney.amount", "\"12.505\""),
+        (
+            json!({ "currentTotalPriceSet": bag("12.505") }),
+            "order.currentTotalPriceSet.shopMoney.amount",
+            "\"12.505\"",
+        ),
         (json!({ "currentTotalPriceSet": bag("-1") }), "currentTotalPriceSet", "a number"),
         (json!({ "currentTotalPriceSet": null }), "order.currentTotalPriceSet", "null"),
-        (json!({ "totalReceivedSet": { "shopMoney": { "amount": 5, "currencyCode": "EUR" } } }), "order.totalReceivedSet.shopMoney.amount", "5"),
-        (json!({ "totalReceivedSet": { "shopMoney": { "amount": "5", "currencyCode": "USD" } } }), "order.totalReceivedSet.shopMoney.currencyCode", "\"USD\""),
+        (
+            json!({ "totalReceivedSet": { "shopMoney": { "amount": 5, "currencyCode": "EUR" } } }),
+            "order.totalReceivedSet.shopMoney.amount",
+            "5",
+        ),
+        (
+            json!({ "totalReceivedSet": { "shopMoney": { "amount": "5", "currencyCode": "USD" } } }),
+            "order.totalReceivedSet.shopMoney.currencyCode",
+            "\"USD\"",
+        ),
         (json!({ "updatedAt": "yesterday" }), "order.updatedAt", "\"yesterday\""),
         (json!({ "displayFulfillmentStatus": null }), "order.displayFulfillmentStatus", "null"),
         (json!({ "paymentGatewayNames": "x" }), "order.paymentGatewayNames", "a string"),
         (json!({ "canMarkAsPaid": null }), "order.canMarkAsPaid", "null"),
         (json!({ "email": ["ada@example.org"] }), "order.email", "a list"),
-        (json!({ "metafields": { "nodes": [field("collection", "sometimes")] } }), "collection", "\"sometimes\""),
+        (
+            json!({ "metafields": { "nodes": [field("collection", "sometimes")] } }),
+            "collection",
+            "\"sometimes\"",
+        ),
         (json!({ "metafields": { "nodes": [field("deposit", "lots")] } }), "tandem.deposit", "\"lots\""),
         (json!({ "metafields": { "nodes": [field("deposit", "13.00")] } }), "deposit", "1300"),
-        (json!({ "metafields": { "nodes": [field("balance_due_at", "soon")] } }), "balance_due_at", "\"soon\""),
-        (json!({ "metafields": { "nodes": [field("refund_requests", "[{\"id\":\"r1\",\"amount\":5}]")] } }), "tandem.refund_requests[0].amount", "5"),
+        (
+            json!({ "metafields": { "nodes": [field("balance_due_at", "soon")] } }),
+            "balance_due_at",
+            "\"soon\"",
+        ),
+        (
+            json!({ "metafields": { "nodes": [field("refund_requests", "[{\"id\":\"r1\",\"amount\":5}]")] } }),
+            "tandem.refund_requests[0].amount",
+            "5",
+        ),
     ] {
         let error = read(&with(change.clone())).await.unwrap_err();
         let ShopError::Field { field: name, found: value, .. } = &error else { panic!("{change}: {error}") };
@@ -153,7 +178,10 @@ async fn states_read_as_the_table_says_and_an_unknown_one_keeps_its_word() {
         (json!({ "displayFulfillmentStatus": "PARTIALLY_FULFILLED" }), OrderStatus::Open),
         (json!({ "displayFulfillmentStatus": "ON_HOLD" }), OrderStatus::Open),
         (json!({ "displayFulfillmentStatus": "TELEPORTED" }), OrderStatus::Other("teleported".into())),
-        (json!({ "displayFulfillmentStatus": "FULFILLED", "cancelledAt": "2026-11-21T00:00:00Z" }), OrderStatus::Cancelled),
+        (
+            json!({ "displayFulfillmentStatus": "FULFILLED", "cancelledAt": "2026-11-21T00:00:00Z" }),
+            OrderStatus::Cancelled,
+        ),
         (json!({ "tags": ["TANDEM-HOLD"] }), OrderStatus::OnHold),
     ] {
         assert_eq!(read(&with(change.clone())).await.unwrap().status, status, "{change}");
@@ -171,12 +199,16 @@ async fn what_a_shop_sets_in_metafields_is_read() {
         field("capture", "on_fulfilment"),
         field("deposit", "2.5"),
         field("balance_due_at", "2026-12-01T00:00:00+01:00"),
-        field("refund_requests", r#"[{"id":"r1","amount":"5.00","reason":"broken"},{"id":"r2","amount":null}]"#),
+        field(
+            "refund_requests",
+            r#"[{"id":"r1","amount":"5.00","reason":"broken"},{"id":"r2","amount":null}]"#,
+        ),
     ];
     let order = read(&with(json!({ "metafields": { "nodes": fields } }))).await.unwrap();
     assert_eq!((order.collection, order.capture), (Collection::Automatic, CaptureMode::OnFulfilment));
     assert_eq!((order.deposit, order.balance_due_at), (Some(250), Some(UnixTime(1_796_079_600))));
-    let request = |id: &str, amount, reason: &str| RefundRequest { id: id.into(), amount, reason: reason.into() };
+    let request =
+        |id: &str, amount, reason: &str| RefundRequest { id: id.into(), amount, reason: reason.into() };
     assert_eq!(order.refund_requests, [request("r1", Some(500), "broken"), request("r2", None, "")]);
 }
 
@@ -221,7 +253,8 @@ async fn another_order_no_order_and_a_wrong_id_are_told_apart() {
 
 #[tokio::test]
 async fn a_200_with_an_error_inside_is_what_its_code_says() {
-    let error = |code: &str| json!({ "data": null, "errors": [{ "message": "m", "extensions": { "code": code } }] });
+    let error =
+        |code: &str| json!({ "data": null, "errors": [{ "message": "m", "extensions": { "code": code } }] });
     let mut throttled = error("THROTTLED");
     throttled["extensions"]["cost"] = json!({ "requestedQueryCost": 380,
         "throttleStatus": { "maximumAvailable": 2000.0, "currentlyAvailable": 80, "restoreRate": 100.0 } });
@@ -233,7 +266,11 @@ async fn a_200_with_an_error_inside_is_what_its_code_says() {
     assert_eq!(read(&json!({ "errors": "Invalid token" })).await.unwrap_err(), ShopError::ErrorInside(200));
     let mut half = with(json!({}));
     half["errors"] = json!([{ "message": "half of it" }]);
-    assert_eq!(read(&half).await.unwrap_err(), ShopError::ErrorInside(200), "data beside an error is not used");
+    assert_eq!(
+        read(&half).await.unwrap_err(),
+        ShopError::ErrorInside(200),
+        "data beside an error is not used"
+    );
 }
 
 #[tokio::test]
@@ -245,7 +282,11 @@ async fn html_strangers_and_bodies_over_the_limit_are_told_apart() {
     let html = get(200, "text/html; charset=utf-8", "<html>Log in</html>".into()).await;
     assert!(matches!(html, ShopError::NotJson { status: 200, .. }), "{html}");
     assert_eq!(get(401, "application/json", "{}".into()).await, ShopError::Unauthorized(401));
-    assert_eq!(get(404, "text/html", "no such store".into()).await, ShopError::Refused(404), "not the order is missing");
+    assert_eq!(
+        get(404, "text/html", "no such store".into()).await,
+        ShopError::Refused(404),
+        "not the order is missing"
+    );
     assert_eq!(get(402, "application/json", "{}".into()).await, ShopError::Refused(402), "a frozen store");
     assert_eq!(get(503, "text/html", "".into()).await, ShopError::ServerFault(503));
     let large = get(200, "application/json", Bytes::from(vec![b' '; BODY_BYTES_MAX + 1])).await;
@@ -272,11 +313,13 @@ async fn a_user_error_is_a_refusal_with_its_words_but_without_addresses() {
         json!({ "data": { "orderMarkAsPaid": { "order": null, "userErrors": [{ "field": ["id"], "message": message }] },
             "metafieldsSet": { "metafields": [{ "key": "record", "compareDigest": "e" }], "userErrors": [] } } })
     };
-    for (message, shown) in
-        [("Order cannot be marked.", "Order cannot be marked."), ("mail ada@example.org", "(a message with an address in it)")]
-    {
+    for (message, shown) in [
+        ("Order cannot be marked.", "Order cannot be marked."),
+        ("mail ada@example.org", "(a message with an address in it)"),
+    ] {
         // Read; record; mark; read again; record taken back.
-        let answers = vec![with(json!({})), refused(message), refused(message), with(json!({})), refused(message)];
+        let answers =
+            [with(json!({})), refused(message), refused(message), with(json!({})), refused(message)];
         let answers = answers.iter().map(json_answer).collect();
         let (client, http) = client_of(Shopify::defaults(false), answers);
         let paid = view(PaymentStatus::Paid, 1250, 0);
@@ -298,7 +341,8 @@ async fn a_metafield_that_changed_meanwhile_is_waited_for() {
     let answers = [with(json!({ "tags": ["tandem-awaiting-payment"] })), stale];
     let (client, _) = client_of(Shopify::defaults(false), answers.iter().map(json_answer).collect());
     let open = view(PaymentStatus::AwaitingPayment, 0, 1250);
-    let error = client.tell(&Telling { id: "450789469", version: 5, view: &open, recorded: 0 }).await.unwrap_err();
+    let error =
+        client.tell(&Telling { id: "450789469", version: 5, view: &open, recorded: 0 }).await.unwrap_err();
     assert!(matches!(error, ShopError::Wait { after: 60, .. }), "{error}");
 }
 
@@ -307,7 +351,8 @@ async fn a_payment_in_another_currency_is_not_written() {
     let (client, http) = client(&with(json!({})));
     let mut paid = view(PaymentStatus::Paid, 1250, 0);
     paid.currency = crate::domain::money::Currency::parse("USD").unwrap();
-    let error = client.tell(&Telling { id: "450789469", version: 5, view: &paid, recorded: 0 }).await.unwrap_err();
+    let error =
+        client.tell(&Telling { id: "450789469", version: 5, view: &paid, recorded: 0 }).await.unwrap_err();
     assert!(error.to_string().contains("the payment is in USD, the order in EUR"), "{error}");
     assert_eq!(http.seen.lock().unwrap().len(), 1);
 }
@@ -318,9 +363,7 @@ async fn a_listing_has_the_stores_own_time_and_tells_two_states_of_one_second_ap
         json!({ "id": "gid://shopify/Order/5", "updatedAt": "2026-11-21T11:59:59Z", "cancelledAt": null,
             "displayFinancialStatus": paid, "displayFulfillmentStatus": "UNFULFILLED", "currentTotalPriceSet": bag("1.0") })
     };
-    let page = |paid: &str, more: bool| {
-        json!({ "data": { "orders": { "nodes": [row(paid)], "pageInfo": { "hasNextPage": more, "endCursor": "c1" } } } })
-    };
+    let page = |paid: &str, more: bool| json!({ "data": { "orders": { "nodes": [row(paid)], "pageInfo": { "hasNextPage": more, "endCursor": "c1" } } } });
     let (client, http) = client_of(
         Shopify::defaults(false),
         vec![json_answer(&page("PENDING", true)), json_answer(&page("PAID", false))],
@@ -332,7 +375,10 @@ async fn a_listing_has_the_stores_own_time_and_tells_two_states_of_one_second_ap
     assert_eq!(first.orders[0].version, second.orders[0].version);
     assert_ne!(first.orders[0].state, second.orders[0].state);
     let sent = http.seen.lock().unwrap();
-    assert_eq!(sent[0]["variables"], json!({ "query": "updated_at:>='2026-11-21T12:00:00Z'", "after": null }));
+    assert_eq!(
+        sent[0]["variables"],
+        json!({ "query": "updated_at:>='2026-11-21T12:00:00Z'", "after": null })
+    );
     assert_eq!(sent[1]["variables"]["after"], "c1");
 }
 

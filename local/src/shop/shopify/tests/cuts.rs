@@ -2,11 +2,13 @@
 
 use super::*;
 
-/// Loses one answer, drops one request, or lets one land later than its time-out.
+/// Loses one answer, drops one request, lets one land later than its time-out, or reads what lags behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
     AnswerLost,
     NeverSent,
+    /// The next read shows the order before its last change.
+    Stale,
     /// It lands before the call of this number.
     LandsBefore(usize),
 }
@@ -33,11 +35,14 @@ impl Http for Cutting {
                     self.shop.handle(late).await;
                 }
             }
-            if n != self.at {
+            if n == self.at && self.how == Cut::Stale {
+                self.shop.set(|knobs| knobs.stale_reads = 1);
+            }
+            if n != self.at || self.how == Cut::Stale {
                 return Ok(self.shop.handle(request).await);
             }
             match self.how {
-                Cut::NeverSent => {}
+                Cut::NeverSent | Cut::Stale => {}
                 Cut::AnswerLost => drop(self.shop.handle(request).await),
                 Cut::LandsBefore(_) => *self.late.lock().unwrap() = Some(request),
             }
@@ -92,7 +97,7 @@ async fn whichever_answer_is_lost_the_books_hold_one_sale_and_one_refund() {
         "read, record, sale, tag, marker; read, refund, tag, marker: a change is a reviewed diff"
     );
     for at in 1..=calls {
-        for how in [Cut::AnswerLost, Cut::NeverSent] {
+        for how in [Cut::AnswerLost, Cut::NeverSent, Cut::Stale] {
             let (shop, id, _) = told_with(at, how, Settings::defaults(false)).await;
             is_exactly_once(&shop, &id, &format!("{how:?} at {at}"));
         }
