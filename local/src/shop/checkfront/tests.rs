@@ -9,7 +9,7 @@ use http::StatusCode;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::config::{CheckfrontSettings, ShopSource, System};
+use shared::config::{ShopSource, System};
 use shared::domain::money::Currency;
 use shared::domain::order::OrderStatus;
 use shared::outbound::checkfront::CheckfrontClient;
@@ -74,7 +74,7 @@ fn client(shop: &Shop) -> CheckfrontClient {
         stripe: "stripe".into(),
         api_key: "tours-key".into(),
         webhook_secrets: vec!["tours-path".into()],
-        system: System::Checkfront(Box::new(CheckfrontSettings::default())),
+        system: System::Checkfront(Box::default()),
     };
     CheckfrontClient::new(
         Arc::new(Beneath(shop.clone())),

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::*;
-use crate::config::{CheckfrontSettings, System};
+use crate::config::System;
 
 const SECRET: &str = "path_secret_of_at_least_24_bytes";
 
@@ -15,7 +15,7 @@ fn source() -> ShopSource {
         stripe: "stripe".into(),
         api_key: "k".into(),
         webhook_secrets: vec!["s".into()],
-        system: System::Checkfront(Box::new(CheckfrontSettings::default())),
+        system: System::Checkfront(Box::default()),
     }
 }
 

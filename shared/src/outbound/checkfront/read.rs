@@ -86,7 +86,7 @@ fn says(value: &Value) -> bool {
     }
 }
 
-fn at<'a>(booking: &'a Value, names: Names) -> Option<&'a Value> {
+fn at(booking: &Value, names: Names) -> Option<&Value> {
     names.iter().filter_map(|name| booking.pointer(name)).find(|value| says(value))
 }
 

@@ -93,7 +93,8 @@ impl RefundMark {
 
     /// A sentence for people, with the mark behind it.
     pub(super) fn note(&self) -> String {
-        let request = self.request.as_deref().map_or_else(|| "-".to_owned(), |id| format!("for:{}", key_part(id)));
+        let request =
+            self.request.as_deref().map_or_else(|| "-".to_owned(), |id| format!("for:{}", key_part(id)));
         format!("Refunded through Stripe [tandem {} {} {request}]", key_part(&self.refund), self.amount)
     }
 
@@ -143,10 +144,13 @@ mod tests {
     #[test]
     fn the_note_of_a_refund_reads_back_whatever_the_request_is_called() {
         for request in [None, Some("1001-r1"), Some("-"), Some("#7 ]/100%"), Some("größe")] {
-            let mark = RefundMark { refund: "re_1".into(), amount: 1250, request: request.map(str::to_owned) };
+            let mark =
+                RefundMark { refund: "re_1".into(), amount: 1250, request: request.map(str::to_owned) };
             assert_eq!(RefundMark::read(&mark.note()), Some(mark));
         }
-        for note in ["", "broken cup", "[tandem]", "[tandem re_1 x r1]", "[tandem re_1 0 r1]", "[tandem re_1 5]"] {
+        for note in
+            ["", "broken cup", "[tandem]", "[tandem re_1 x r1]", "[tandem re_1 0 r1]", "[tandem re_1 5]"]
+        {
             assert_eq!(RefundMark::read(note), None, "{note}");
         }
     }
@@ -158,7 +162,8 @@ mod tests {
             value: format!("{{\"payment_version\":1,\"payment\":{{\"status\":\"{status}\"}}}}"),
             digest: "d".into(),
         };
-        let fields = [field("payment_v9", "paid"), field("payment_v10", "refunded"), field("payment_url", "x")];
+        let fields =
+            [field("payment_v9", "paid"), field("payment_v10", "refunded"), field("payment_url", "x")];
         assert_eq!(echo(&fields), Some(PaymentEcho { version: 10, status: "refunded".into() }));
         assert_eq!(echo(&[field("payment_vx", "paid")]), None);
         let broken = Metafield { value: "edited by hand".into(), ..field("payment_v11", "") };
@@ -178,7 +183,10 @@ mod tests {
     #[test]
     fn a_payment_is_ours_once_the_books_hold_what_was_to_be_recorded() {
         let record = Record { before: 500, after: 1250, paid: 1500, parts: 0 };
-        assert_eq!([record.own(750), record.own(1499), record.own(1500), record.own(1600)], [500, 500, 1250, 1250]);
+        assert_eq!(
+            [record.own(750), record.own(1499), record.own(1500), record.own(1600)],
+            [500, 500, 1250, 1250]
+        );
     }
 
     #[test]

@@ -97,8 +97,11 @@ impl ShopifyClient {
         }
         if !under_way {
             let none = Record { before: own, after: own, paid: 0, parts: held.parts };
-            self.set_fields(telling.id, vec![field(telling.id, RECORD, "json", &json!(none).to_string(), digest)?])
-                .await?;
+            self.set_fields(
+                telling.id,
+                vec![field(telling.id, RECORD, "json", &json!(none).to_string(), digest)?],
+            )
+            .await?;
         }
         Err(ShopError::Rejected(why))
     }
@@ -110,7 +113,8 @@ impl ShopifyClient {
             return Ok(known);
         }
         let id = &held.order.id;
-        let set = self.set_fields(id, vec![field(id, RECORD, "json", &json!(record).to_string(), known)?]).await?;
+        let set =
+            self.set_fields(id, vec![field(id, RECORD, "json", &json!(record).to_string(), known)?]).await?;
         Ok(set["metafields"][0]["compareDigest"].as_str().map(str::to_owned))
     }
 
@@ -127,12 +131,18 @@ impl ShopifyClient {
 
     /// Records every refund that stands at Stripe and not in the store. Where the store's books do not hold our payment
     /// they hold no refund of it either.
-    async fn bring_refunds(&self, held: &Held, telling: &Telling<'_>, recorded: i64) -> Result<(), ShopError> {
+    async fn bring_refunds(
+        &self,
+        held: &Held,
+        telling: &Telling<'_>,
+        recorded: i64,
+    ) -> Result<(), ShopError> {
         if recorded == 0 {
             return Ok(());
         }
         let mut sales = held.sales.clone();
-        let made = telling.view.refunds.iter().filter(|r| !matches!(r.status.as_str(), "failed" | "canceled"));
+        let made =
+            telling.view.refunds.iter().filter(|r| !matches!(r.status.as_str(), "failed" | "canceled"));
         for line in made.filter(|line| held.refunds.iter().all(|known| known.refund != line.id)) {
             let mut transactions = Vec::new();
             if self.settings.refunds == RefundRecords::Manual && !held.exchanged {
@@ -169,7 +179,8 @@ impl ShopifyClient {
                 input["currency"] = json!(held.order.currency.code());
             }
             let key = marks::refund_key(&self.source.name, telling.id, &line.id);
-            self.change(document::REFUND, json!({ "key": key, "input": input }), telling.id, "refundCreate").await?;
+            self.change(document::REFUND, json!({ "key": key, "input": input }), telling.id, "refundCreate")
+                .await?;
         }
         Ok(())
     }
@@ -201,16 +212,21 @@ impl ShopifyClient {
         if view.payment_url.is_none() && held.field(PAYMENT_URL).is_some() {
             gone.push(PAYMENT_URL);
         }
-        let mut markers: Vec<_> =
-            held.fields.iter().filter_map(|f| Some((marks::marker_version(&f.key)?, f.key.as_str()))).collect();
+        let mut markers: Vec<_> = held
+            .fields
+            .iter()
+            .filter_map(|f| Some((marks::marker_version(&f.key)?, f.key.as_str())))
+            .collect();
         if markers.len() > MARKERS_MAX {
             markers.sort_unstable();
             gone.extend(markers.iter().take(markers.len() - MARKERS_MAX / 2).map(|(_, key)| *key));
         }
         if !gone.is_empty() {
             let owner = gid(id)?;
-            let fields: Vec<Value> =
-                gone.iter().map(|key| json!({ "ownerId": owner, "namespace": NAMESPACE, "key": key })).collect();
+            let fields: Vec<Value> = gone
+                .iter()
+                .map(|key| json!({ "ownerId": owner, "namespace": NAMESPACE, "key": key }))
+                .collect();
             self.change(document::FORGET, json!({ "metafields": fields }), id, "metafieldsDelete").await?;
         }
         let told = WriteBack { payment_version: telling.version, payment: view.clone() };
