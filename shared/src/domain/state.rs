@@ -251,6 +251,11 @@ impl State {
             What::ViewTold { version, recorded } => {
                 self.told_version = self.told_version.max(*version);
                 self.recorded = recorded.map_or(self.recorded, |amount| amount.clamp(0, AMOUNT_MAX));
+                if self.recorded < self.telling {
+                    // Our record never came: what the books were seen to hold is another payment, and seeing the same once
+                    // more would be no news.
+                    self.elsewhere = self.paid_beyond(self.recorded);
+                }
                 self.telling = 0;
             }
             What::TellFailed { effect, detail } if effect == "tell" => {

@@ -236,7 +236,11 @@ async fn a_shop_without_decimals_is_charged_the_total_that_it_rounded() {
     stack.settle().await.unwrap();
     stack.pay("1001", GOOD).await.unwrap();
     stack.settle().await.unwrap();
-    assert_eq!(money(&stack, "1001"), (1, 446_300, 0), "4463 forint, rounded by the shop, are 446300 at Stripe");
+    assert_eq!(
+        money(&stack, "1001"),
+        (1, 446_300, 0),
+        "4463 forint, rounded by the shop, are 446300 at Stripe"
+    );
     assert_eq!(book(&stack, "1001").status, "processing");
 }
 

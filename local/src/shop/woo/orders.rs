@@ -211,7 +211,7 @@ impl Shop {
         }
         order.status = meaning("trash");
         let deliveries = waiting(&state, &["order.deleted"], id, now);
-        state.outbox.extend(deliveries);
+        notices::enqueue(&mut state, deliveries);
         Ok((200, shown))
     }
 }

@@ -223,7 +223,12 @@ fn notes_on(view: &PaymentView, seen: &Seen, work: &Work, notes: &mut Vec<Note>)
             let key = format!("part {}", view.amount_captured);
             note(key, format!("{taken} were paid through Stripe, {due} are still due."));
         }
-        S::Paid if seen.books.elsewhere > 0 && view.amount_captured == 0 => {
+        // An order of another method is nobody's surprise.
+        S::Paid
+            if seen.books.elsewhere > 0
+                && view.amount_captured == 0
+                && seen.order.collection != Collection::None =>
+        {
             let amount = money(seen.books.elsewhere);
             note(
                 "elsewhere".to_owned(),
@@ -243,7 +248,7 @@ fn notes_on(view: &PaymentView, seen: &Seen, work: &Work, notes: &mut Vec<Note>)
         );
     }
     for line in work.failed.iter().filter_map(|i| view.refunds.get(*i)) {
-        let text = "it is not recorded as made; look at the order's status and pay the buyer another way"; look at the order's status and pay the buyer another way";
+        let text = "it is not recorded as made; look at the order's status and pay the buyer another way";
         note(
             format!("refund {}", line.id),
             format!("Refund {} of {} failed: {text}.", line.id, money(line.amount)),

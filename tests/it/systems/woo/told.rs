@@ -180,6 +180,19 @@ async fn what_another_gateway_was_paid_stays_the_order_s_payment() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_order_of_another_gateway_is_marked_but_nobody_is_bothered() {
+    let world = plain();
+    world.put(json!({"payment_method": "paypal", "set_paid": true, "transaction_id": "PAYPAL-1"})).await;
+    let book = world.book();
+    world.tell(1, &PaymentView { payment_url: None, ..view(S::Paid, 0) }).await;
+    let told = world.book();
+    assert_eq!(
+        (told.notes, told.status, told.transaction_id),
+        (book.notes, book.status, book.transaction_id)
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_staff_set_paid_by_hand_stays_paid_by_other_means_after_we_told_ours() {
     let world = plain();
     world.tell(1, &view(S::AwaitingPayment, 0)).await;

@@ -82,3 +82,12 @@ fn an_order_that_comes_to_be_payable_is_told_again_so_that_its_link_is_shown() {
         assert_eq!(payable.view.unwrap().reason, "nothing_paid_yet");
     }
 }
+
+#[test]
+fn another_payment_seen_while_ours_was_on_its_way_counts_once_ours_turns_out_not_to_be_there() {
+    let story = Story::of(booked(1000, 0)).with_session(1).paid(1, 1000);
+    let story = story.see(What::Telling { records: 1000 }).order(booked(1000, 1000));
+    let version = story.state().view_version;
+    let told = story.see(What::ViewTold { version, recorded: Some(0) });
+    assert_eq!((told.state().elsewhere(), told.state().excess()), (1000, 1000));
+}
