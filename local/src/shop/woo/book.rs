@@ -195,6 +195,6 @@ impl Book {
             OrderStatus::Fulfilled => "completed",
             OrderStatus::Other(word) => word.as_str(),
         };
-        self.set_status(&status.to_owned(), now);
+        self.set_status(status, now);
     }
 }
