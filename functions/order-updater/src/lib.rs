@@ -105,6 +105,11 @@ impl Hand for Teller {
         let (Some(view), version) = (state.view.clone(), state.view_version) else {
             return Ok(Own::Done(Vec::new()));
         };
+        // A claim taken over may be of a view that had nothing to record yet: claimed anew, with what the books will hold.
+        let records = engine.shop_of(key)?.system.books(&view).unwrap_or(0);
+        if records > state.recorded.max(state.telling) {
+            return Ok(Own::Done(Vec::new()));
+        }
         let mut view = view;
         if state.payable(engine.clock.now())
             && let (Some(base), Some(token)) = (&engine.config.public_url, &state.pay_token)

@@ -144,9 +144,9 @@ impl Http for Counting {
     fn send(&self, request: HttpRequest, timeout: Duration) -> SendFuture<'_> {
         Box::pin(async move {
             let base = base_of(&request);
-            let place = match base {
-                b if b == self.bases.stripe => "stripe",
-                b if b == self.bases.shop || self.bases.beside.values().any(|s| *s == b) => "shop",
+            let place = match &base {
+                b if *b == self.bases.stripe => "stripe",
+                b if *b == self.bases.shop || self.bases.beside.values().any(|s| s == b) => "shop",
                 _ => "other",
             };
             let function = CURRENT_FUNCTION.try_with(|f| *f).ok();
@@ -164,7 +164,11 @@ impl Http for Counting {
                 json!({ "method": request.method().as_str(), "path": path, "body": body, "headers": headers })
             });
             let label = IoLabel { function, service: place, operation: what, resource: None };
-            let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
+            let mut path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
+            if place == "shop" {
+                // Two shops of one kind are asked the same at the same path.
+                path.insert_str(0, &base);
+            }
             let (inner, body) = (self.inner.clone(), request.body().clone());
             let effect = Box::pin(async move { inner.send(request, timeout).await });
             let call = Call { label: &label, path: &path, body: &body };

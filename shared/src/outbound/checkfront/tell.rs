@@ -44,8 +44,8 @@ pub(super) async fn tell(client: &CheckfrontClient, telling: &Telling<'_>) -> Re
             return Err(ShopError::Rejected(words));
         }
         Record::SetPaid(amount) => {
-            intend(client, &booking, &marks, telling, amount, ours).await?;
-            let booking = set_paid(client, booking).await?;
+            let tried = intend(client, &booking, &marks, telling, amount, ours).await?;
+            let booking = set_paid(client, booking, tried).await?;
             (booking, ours + amount)
         }
         Record::Import(amount) => {
@@ -72,7 +72,7 @@ fn told(order: Order, version: u64, status: &str, ours: i64) -> Told {
     Told { order: Order { payment: Some(echo), ..order }, recorded: Some(ours) }
 }
 
-/// Notes what is about to be recorded, unless that is what the last such note says.
+/// Notes what is about to be recorded, unless that is what the last such note says. Whether it was: then it was tried before.
 async fn intend(
     client: &CheckfrontClient,
     booking: &Booking,
@@ -80,20 +80,21 @@ async fn intend(
     telling: &Telling<'_>,
     amount: i64,
     ours: i64,
-) -> Result<(), ShopError> {
+) -> Result<bool, ShopError> {
     let intent =
         Intent { version: telling.version, from: booking.paid(), by: amount, to: ours + amount, at: None };
     let noted = marks.open_intent().is_some_and(|known| Intent { at: None, ..known.clone() } == intent);
     // An import counts its minutes from its own note.
     if noted && client.settings.import_body.is_none() {
-        return Ok(());
+        return Ok(true);
     }
     let money = Money::new(amount, booking.order.currency);
-    notes::write(client, telling.id, &notes::intended(&intent, money)).await
+    notes::write(client, telling.id, &notes::intended(&intent, money)).await?;
+    Ok(noted)
 }
 
 /// Records the whole balance: `set_paid` goes with nothing else, and Checkfront refuses it on a booking that is paid.
-async fn set_paid(client: &CheckfrontClient, before: Booking) -> Result<Booking, ShopError> {
+async fn set_paid(client: &CheckfrontClient, before: Booking, tried: bool) -> Result<Booking, ShopError> {
     let id = before.order.id.as_str();
     let form = Form::new().set("status_id", client.settings.paid_status.as_str()).set("set_paid", 1);
     let refused = match update(client, id, form).await {
@@ -110,6 +111,11 @@ async fn set_paid(client: &CheckfrontClient, before: Booking) -> Result<Booking,
         }
         // A booking has no version: what was read may lag behind. Sent again it is refused on a booking that is paid.
         None => Err(ShopError::Wait { after: 60, why: "Checkfront took set_paid and does not show it yet" }),
+        // The one before may have been taken and not be shown yet. A person is asked if it stays so for a day.
+        Some(_) if tried => Err(ShopError::Wait {
+            after: 300,
+            why: "Checkfront refuses to set paid again what it shows as unpaid",
+        }),
         Some(error) => Err(error),
     }
 }
