@@ -317,6 +317,18 @@ async fn lost_answers_of_every_kind_of_write_end_as_if_nothing_were_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_payment_that_comes_before_the_link_was_acknowledged_is_not_taken_for_another() {
+    let stack = start().await;
+    stack.aws.set_faults(Arc::new(LoseOnce { what: "PUT", left: 4.into() }));
+    let id = place(&stack, euros(5_000, Some("dora"))).await;
+    stack.pay(&id, GOOD).await.unwrap();
+    stack.settle().await.unwrap();
+    pass(&stack, Seconds::hours(1)).await;
+    assert_eq!(book(&stack, &id).status, "processing");
+    assert_eq!(state(&stack, &id).await.cases.into_keys().collect::<Vec<_>>(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_webhook_that_was_switched_off_is_polled_around_and_switched_on_again() {
     let stack = start().await;
     stack.shop.woo(|shop| shop.hooks.iter_mut().for_each(|hook| hook.status = "disabled".into()));
