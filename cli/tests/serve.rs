@@ -134,3 +134,21 @@ async fn a_control_that_makes_no_sense_is_refused_with_a_reason() {
     let other = http::Request::get(served.stripe("/_control/clock")).body(Bytes::new()).unwrap();
     assert_eq!(served.send(other).await.0, 400);
 }
+
+#[tokio::test]
+async fn every_order_system_of_the_running_stack_can_be_asked_how_it_is_set_up() {
+    let served = Served::start("checked");
+    let mut check = Command::new(env!("CARGO_BIN_EXE_tandem"));
+    let check = check.args(["check", "--live"]).current_dir(&served.folder).output().unwrap();
+    assert!(check.status.success(), "{check:?}");
+    let said = String::from_utf8(check.stdout).unwrap();
+    for (name, kind) in [
+        ("shop", "checkout"),
+        ("woocommerce", "woocommerce"),
+        ("shopify", "shopify"),
+        ("checkfront", "checkfront"),
+    ] {
+        assert!(said.lines().any(|l| l.starts_with(&format!("ok    {name} ({kind})"))), "{kind}: {said}");
+    }
+    assert!(!said.contains("BAD"), "{said}");
+}

@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::demo::say;
 use crate::http_server;
+use crate::shop::Speaks;
 use crate::stack::{Error, Options, Stack};
 
 /// How often webhooks that are due are sent.
@@ -25,7 +26,10 @@ const ADDRESS_FILE: &str = "target/tandem-local.json";
 
 /// Runs the stack until it is interrupted.
 pub async fn run(json: bool) -> Result<(), Error> {
-    let options = Options { start: Clock::System.now(), real_time: true, ..Options::sockets() };
+    // One shop of each kind, so that every order system can be looked at and asked.
+    let others = Speaks::ALL.iter().filter(|speaks| **speaks != Speaks::Checkout);
+    let beside = others.map(|speaks| (speaks.kind(), *speaks)).collect();
+    let options = Options { start: Clock::System.now(), real_time: true, beside, ..Options::sockets() };
     let stack = Stack::start(options).await?;
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let aws_base = format!("http://{}", listener.local_addr()?);
@@ -38,8 +42,10 @@ pub async fn run(json: bool) -> Result<(), Error> {
     if json {
         say(&addresses.to_string());
     } else {
+        let others: String =
+            stack.bases.beside.iter().map(|(name, base)| format!("\n  {name:<15} {base}")).collect();
         say(&format!(
-            "Tandem's local stack is up.\n  shop            {}\n  Stripe          {}\n  webhooks, links {}\n  AWS             {aws_base}\n\
+            "Tandem's local stack is up.\n  shop            {}{others}\n  Stripe          {}\n  webhooks, links {}\n  AWS             {aws_base}\n\
   shop's webhook secret {}\n\
              Open the shop, place an order and pay it with 4242 4242 4242 4242. Ctrl-C ends everything.",
             stack.bases.shop,
@@ -64,7 +70,9 @@ pub async fn run(json: bool) -> Result<(), Error> {
         loop {
             pulse.tick().await;
             stack.sim.tick();
-            stack.shop.deliver_due(stack.http.as_ref()).await;
+            for shop in stack.shops() {
+                shop.deliver_due(stack.http.as_ref()).await;
+            }
             stack.sim.deliver_due(stack.http.as_ref()).await;
         }
     };
@@ -116,6 +124,8 @@ fn addresses(stack: &Stack, aws: &str) -> Value {
     json!({
         "aws": aws,
         "shop": stack.bases.shop,
+        "beside": stack.bases.beside,
+        "config": stack.config_text,
         "stripe": stack.bases.stripe,
         "webhooks": stack.bases.webhooks,
         "shop_webhook_secret": crate::stack::local_secrets::shop_webhook(),

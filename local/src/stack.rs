@@ -152,6 +152,8 @@ pub struct Stack {
     pub beside: Vec<Shop>,
     /// Tandem's configuration.
     pub config: Arc<Config>,
+    /// Its text, as in `tandem.toml`.
+    pub config_text: String,
     /// Lambda's part.
     pub pump: Pump,
     /// Buyers, and the senders of webhooks.
@@ -196,7 +198,8 @@ impl Stack {
             controls: options.real_time,
             ..SimOptions::new(clock.clone(), &bases.stripe)
         });
-        let config = Arc::new(configure(&aws, &bases, &clock, &options).await?);
+        let (config, config_text) = configure(&aws, &bases, &clock, &options).await?;
+        let config = Arc::new(config);
         sim.add_webhook_endpoint(
             &format!("{}/webhooks/stripe", bases.webhooks),
             &[&local_secrets::stripe_webhook()],
@@ -235,6 +238,7 @@ impl Stack {
             shop,
             beside,
             config,
+            config_text,
             pump,
             http,
             bases,

@@ -66,12 +66,13 @@ fn without_shop(text: &str) -> String {
     format!("{before}\n{after}")
 }
 
+/// The configuration, and its text before what differs between stacks was replaced.
 pub(super) async fn configure(
     aws: &EmbeddedAws,
     bases: &Bases,
     clock: &Clock,
     options: &Options,
-) -> Result<Config, Error> {
+) -> Result<(Config, String), Error> {
     let resources: Resources = aws.provision("demo").await?;
     let mut text = shared::config::TANDEM_TOML.to_owned();
     for (from, to) in &options.replace {
@@ -118,7 +119,7 @@ pub(super) async fn configure(
     for (name, value) in secrets {
         aws.ssm().put_secret(&format!("/tandem/demo/{name}"), &value, clock.now());
     }
-    Ok(config)
+    Ok((config, text))
 }
 
 /// The ports, bound before anything needs to know them: Stripe, the API, then the shops by name.
