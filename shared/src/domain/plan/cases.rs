@@ -99,12 +99,21 @@ impl Draft<'_> {
     /// A refund that the order system reports and no refund at Stripe explains is never a request by itself.
     fn reported_refunds(&mut self) {
         let Some(order) = self.state.order.clone() else { return };
+        if self.state.captured() == 0 {
+            // Money that we never took is given back by whoever took it.
+            for reported in &order.refunds {
+                self.lapse(&format!("reported:{}", reported.id), Reason::CauseGone);
+            }
+            return;
+        }
+        // What the shop did not ask for answers what it reports: one return of goods must not be paid back twice.
+        let answers = |request: &str| ["excess:", "cancel:"].iter().any(|by| request.starts_with(by));
         let mut made: Vec<i64> = self
             .state
             .charges
             .keys()
             .flat_map(|c| self.state.refunds_of(c))
-            .filter(|r| r.request.is_none())
+            .filter(|r| r.request.as_deref().is_none_or(answers))
             .filter_map(|r| Money::from_stripe(r.amount, r.currency).ok())
             .map(|m| m.minor)
             .collect();

@@ -249,6 +249,10 @@ impl State {
             return match () {
                 () if refunded + lost >= captured => (S::Refunded, "nothing_left".into()),
                 () if refunded + lost > 0 => (S::PartiallyRefunded, "part_returned".into()),
+                // Told again once it stands: while it is held or cancelled its books take no payment.
+                () if captured >= order.total && order.paid.is_some() && !order.stands() => {
+                    (S::Paid, "captured_while_it_does_not_stand".into())
+                }
                 () if captured >= order.total => (S::Paid, "captured_in_full".into()),
                 () if captured + self.elsewhere() >= order.total => {
                     (S::Paid, "paid_in_part_elsewhere".into())

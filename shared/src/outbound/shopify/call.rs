@@ -30,9 +30,9 @@ impl ShopifyClient {
         let path = format!("/admin/api/{API_VERSION}/graphql.json");
         let answer = self.caller.send(Method::POST, &path, Some(("application/json", body.into()))).await?;
         if let Some(error) = refused(&answer, id) {
-            // The address is one for all orders: it is the store, or the version, that is not there.
+            // The address is one for all orders: it is the store, or the version, that is not there, perhaps for a while.
             return Err(match error {
-                ShopError::NotFound(_) => ShopError::Refused(404),
+                ShopError::NotFound(_) => ShopError::ServerFault(404),
                 error => error,
             });
         }

@@ -1,6 +1,6 @@
 //! What changed since: one page of the store's own listing, oldest change first.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::read::{Reader, gid_number};
 use super::{ShopifyClient, document};
@@ -17,7 +17,7 @@ impl ShopifyClient {
             return Err(refuse("date", None, "the answer's Date header tells when the listing began"));
         };
         let list = Reader::of(&answer.data, "").at("orders")?;
-        let orders = list.nodes("nodes")?.iter().map(line).collect::<Result<_, _>>()?;
+        let orders = list.nodes("nodes")?.iter().map(|row| line(row, as_of)).collect::<Result<_, _>>()?;
         let info = list.at("pageInfo")?;
         let next_cursor =
             if info.boolean("hasNextPage")? { Some(info.text("endCursor")?.to_owned()) } else { None };
@@ -25,9 +25,12 @@ impl ShopifyClient {
     }
 }
 
-fn line(row: &Reader<'_>) -> Result<OrderRef, ShopError> {
+fn line(row: &Reader<'_>, as_of: UnixTime) -> Result<OrderRef, ShopError> {
     let updated_at = row.time("updatedAt")?;
-    let mut state = sha256_hex(Value::to_string(row.value()).as_bytes());
+    // Its second is not over: it may change in a way that neither the time nor the row tells, so the next listing names it
+    // once more.
+    let fresh = if updated_at.0 >= as_of.0 - 1 { as_of.0.to_string() } else { String::new() };
+    let mut state = sha256_hex(format!("{}{fresh}", row.value()).as_bytes());
     state.truncate(16);
     Ok(OrderRef {
         id: gid_number(row.text("id")?, "Order")

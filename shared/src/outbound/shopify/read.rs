@@ -48,6 +48,8 @@ pub(super) struct Held {
     pub(super) tags: Vec<String>,
     pub(super) fields: Vec<Metafield>,
     pub(super) record: Option<Record>,
+    /// Whether a gateway has its hand on it that is not ours: marking it as paid could capture what that one authorised.
+    pub(super) strange: bool,
     /// Whether the buyer saw another currency than the one that is charged.
     pub(super) exchanged: bool,
 }
@@ -149,6 +151,7 @@ fn held(root: &Reader<'_>, asked: &str, settings: &Shopify) -> Result<Held, Shop
         tags,
         fields,
         record,
+        strange: strange(root, settings)?,
         exchanged: root.text("currencyCode")? != root.text("presentmentCurrencyCode")?,
     })
 }
@@ -289,13 +292,17 @@ fn collection(root: &Reader<'_>, wish: Option<&str>, settings: &Shopify) -> Resu
     let words =
         [("page", Collection::Page), ("automatic", Collection::Automatic), ("none", Collection::None)];
     let wish = word(wish, "collection", &words)?.unwrap_or_default();
-    let gateways = root.texts("paymentGatewayNames")?;
+    let strange = strange(root, settings)?;
+    let test = root.boolean("test")? && !settings.test_orders;
+    Ok(if strange || test { Collection::None } else { wish })
+}
+
+/// Whether a gateway is named that Tandem does not collect for.
+fn strange(root: &Reader<'_>, settings: &Shopify) -> Result<bool, ShopError> {
     let ours = |name: &String| {
         name.eq_ignore_ascii_case(METHOD) || settings.gateways.iter().any(|g| *g == name.to_lowercase())
     };
-    let strange = gateways.iter().any(|name| !ours(name));
-    let test = root.boolean("test")? && !settings.test_orders;
-    Ok(if strange || test { Collection::None } else { wish })
+    Ok(!root.texts("paymentGatewayNames")?.iter().all(ours))
 }
 
 /// A metafield that is one word of a list.

@@ -54,6 +54,13 @@ impl ShopifyClient {
         if held.order.status == OrderStatus::Cancelled || missing <= 0 || held.outstanding <= 0 {
             return Ok((held, own));
         }
+        if held.strange {
+            return Err(ShopError::Rejected(
+                "another gateway is named on the order: to mark it as paid could capture what that one authorised; void or \
+                 refund it there, or record our payment by hand, then approve"
+                    .to_owned(),
+            ));
+        }
         let amount = missing.min(held.outstanding);
         let whole = amount == held.outstanding && telling.view.amount_due == 0;
         let money = |minor| Money::new(minor, held.order.currency);

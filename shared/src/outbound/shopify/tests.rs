@@ -284,7 +284,7 @@ async fn html_strangers_and_bodies_over_the_limit_are_told_apart() {
     assert_eq!(get(401, "application/json", "{}".into()).await, ShopError::Unauthorized(401));
     assert_eq!(
         get(404, "text/html", "no such store".into()).await,
-        ShopError::Refused(404),
+        ShopError::ServerFault(404),
         "not the order is missing"
     );
     assert_eq!(get(402, "application/json", "{}".into()).await, ShopError::Refused(402), "a frozen store");

@@ -38,7 +38,12 @@ pub(super) fn json(answer: &HttpResponse, id: &str) -> Result<Value, ShopError> 
     let code = json_in(answer).ok().as_ref().and_then(code);
     Err(match (answer.status(), code) {
         (_, Some(code)) if code == NO_REFUND => rejected(&code),
-        (StatusCode::NOT_FOUND, Some(code)) if code == "rest_no_route" => rejected(&code),
+        (StatusCode::NOT_FOUND, Some(code)) if code.starts_with("woocommerce_rest_") => other(answer, id),
+        // The shop is there and WooCommerce is not: an update under way, a plug-in switched off. It may come back by itself.
+        (StatusCode::NOT_FOUND, code) => ShopError::Unknown(match code {
+            Some(code) => rejected(&code).to_string(),
+            None => "404 for the whole API".to_owned(),
+        }),
         (StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => other(answer, id),
         (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT, _) => other(answer, id),
         (status, Some(code)) if status.is_client_error() => rejected(&code),

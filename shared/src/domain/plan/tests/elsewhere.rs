@@ -1,8 +1,8 @@
 //! Paid by other means: what the order system's own books hold beside our record.
 
-use super::kit::{Story, check, order};
-use crate::domain::fact::{OrderView, What};
-use crate::domain::order::{Collection, OrderStatus};
+use super::kit::{Story, check, decided, order, refund as refund_view};
+use crate::domain::fact::{Decision, OrderView, What};
+use crate::domain::order::{Collection, OrderStatus, ReportedRefund};
 use crate::domain::view::PaymentStatus;
 
 /// The order with so much in its system's own books.
@@ -90,4 +90,42 @@ fn another_payment_seen_while_ours_was_on_its_way_counts_once_ours_turns_out_not
     let version = story.state().view_version;
     let told = story.see(What::ViewTold { version, recorded: Some(0) });
     assert_eq!((told.state().elsewhere(), told.state().excess()), (1000, 1000));
+}
+
+#[test]
+fn a_payment_of_an_order_that_does_not_stand_is_told_again_once_it_stands() {
+    let held = OrderView { status: OrderStatus::OnHold, ..booked(1000, 0) };
+    let story = Story::of(booked(1000, 0)).with_session(1).order(held).paid(1, 1000);
+    let before = story.state();
+    assert_eq!(before.view.unwrap().reason, "captured_while_it_does_not_stand");
+    let told = story.see(What::ViewTold { version: before.view_version, recorded: Some(0) });
+    check(&told, &[]);
+    let again = told.order(booked(1000, 0)).state();
+    assert!(again.view_version > again.told_version, "its books take the payment now");
+}
+
+#[test]
+fn a_refund_of_money_that_we_never_took_is_nobodys_case() {
+    let refund = ReportedRefund { id: "57".into(), amount: 400, request: None };
+    let theirs = OrderView { collection: Collection::None, refunds: vec![refund], ..booked(1000, 1000) };
+    check(&Story::of(theirs), &[]);
+}
+
+#[test]
+fn one_return_of_goods_is_paid_back_once_though_the_shop_says_it_in_two_ways() {
+    let refund = ReportedRefund { id: "57".into(), amount: 400, request: None };
+    let back = OrderView { refunds: vec![refund], ..booked(600, 600) };
+    let story = Story::of(booked(1000, 0)).with_session(1).paid(1, 1000);
+    let version = story.state().view_version;
+    let told = story.see(What::ViewTold { version, recorded: Some(1000) }).order(back).settled();
+    let open = |story: &Story| -> Vec<String> {
+        let cases = story.state().cases;
+        cases.into_iter().filter(|(_, c)| c.is_open()).map(|(id, _)| id).collect()
+    };
+    assert_eq!(open(&told), ["refund:excess:ch_1:400", "reported:57"]);
+    let paid = told
+        .see(decided("refund:excess:ch_1:400", Decision::Approve))
+        .see(refund_view("re_1", "ch_1", 400, "succeeded", Some("excess:ch_1:400")))
+        .settled();
+    assert_eq!(open(&paid), [""; 0]);
 }
