@@ -91,6 +91,13 @@ pub struct RefundLine {
     pub status: String,
 }
 
+impl RefundLine {
+    /// Whether staff may have recorded it by hand before it was made: nobody's request, or what a reported refund became.
+    pub fn may_be_recorded(&self) -> bool {
+        self.request.as_deref().is_none_or(|request| request.starts_with("reported:"))
+    }
+}
+
 /// Our view of an order's payment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -17,10 +17,12 @@ use local::shop::{NewOrder, Shop, Speaks};
 use local::stack::{Options, Stack, local_secrets};
 use serde_json::{Value, json};
 use shared::config::{Config, Source};
+use shared::domain::fact::Decision;
 use shared::domain::ids::Function;
 use shared::domain::state::State;
 use shared::domain::time::Seconds;
 use shared::domain::view::PaymentStatus as S;
+use shared::operator::{self, By};
 use shared::outbound::http::{HttpResponse, SendError};
 
 use crate::stories::{GOOD, charge, euros, paid, place, session};
@@ -129,6 +131,15 @@ async fn a_refund_that_staff_makes_in_woocommerce_is_a_case_and_gives_nothing_ba
     let open = cases(&stack, &id).await;
     assert!(open.len() == 1 && open[0].contains("reports refund"), "{open:?}");
     assert_eq!(money(&stack, &id), (1, 5_000, 0));
+
+    // A person approves: the row that staff made is the record of it, and stays the only one.
+    let case = state(&stack, &id).await.cases.into_keys().next().unwrap();
+    let (engine, by) = (stack.engine(Function::Cli), By::new("Ada", None).unwrap());
+    operator::decide(&engine, &stack.key(&id).unwrap(), &case, Decision::Approve, &by).await.unwrap();
+    pass(&stack, Seconds::hours(1)).await;
+    assert_eq!(money(&stack, &id), (1, 5_000, 1_000));
+    let rows: Vec<i64> = book(&stack, &id).refunds.iter().map(|r| r.amount).collect();
+    assert_eq!((rows, cases(&stack, &id).await), (vec![1_000], vec![]));
 }
 
 #[tokio::test(start_paused = true)]

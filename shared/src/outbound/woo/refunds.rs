@@ -49,8 +49,16 @@ pub(super) fn work(order: &Order, books: &Books, view: &PaymentView) -> Work {
             room -= line.amount;
         }
     }
+    // What staff recorded by hand is the record of one refund of that amount, as the plan takes it.
+    let mut by_hand: Vec<i64> = books.rows.iter().filter(|r| r.refund.is_none()).map(|r| r.amount).collect();
     for (i, line) in view.refunds.iter().enumerate().filter(|(_, line)| stands(line)) {
         if of(&line.id).is_empty() {
+            let known = by_hand.iter().position(|amount| *amount == line.amount);
+            if let Some(known) = known.filter(|_| line.may_be_recorded()) {
+                by_hand.swap_remove(known);
+                room -= line.amount;
+                continue;
+            }
             if line.amount <= room {
                 room -= line.amount;
                 work.add.push(i);
