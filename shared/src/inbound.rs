@@ -170,6 +170,12 @@ impl WebhookSecret {
     }
 }
 
+/// Checks one signature over the whole body, written as base64 of HMAC-SHA256: WooCommerce's and Shopify's scheme.
+fn base64_signature(shown: &str, secrets: &[WebhookSecret], body: &[u8]) -> Result<(), Refusal> {
+    let given = base64::engine::general_purpose::STANDARD.decode(shown).map_err(|_| Refusal::Malformed)?;
+    if any_matches(secrets, &[given], &[body]) { Ok(()) } else { Err(Refusal::Mismatch) }
+}
+
 /// Whether any secret made any of the signatures. Every pair is compared, each in constant time, so the time taken does
 /// not tell which one matched.
 fn any_matches(secrets: &[WebhookSecret], signatures: &[Vec<u8>], parts: &[&[u8]]) -> bool {
@@ -197,6 +203,13 @@ fn within_tolerance(signed: UnixTime, now: UnixTime) -> bool {
 /// SHA-256 as hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
+}
+
+/// The first `digits` hex digits of the SHA-256: to tell apart, not to prove.
+pub fn short_hash(bytes: impl AsRef<[u8]>, digits: usize) -> String {
+    let mut hash = sha256_hex(bytes.as_ref());
+    hash.truncate(digits);
+    hash
 }
 
 /// What a verified body says.

@@ -8,7 +8,6 @@ mod metrics;
 use std::fmt;
 use std::io::Write as _;
 
-use sha2::{Digest, Sha256};
 pub use tracing as __tracing;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
@@ -178,9 +177,7 @@ pub use crate::event;
 /// The correlation id that begins with `seed` (an event's or delivery's id): the same for every repetition of it, and
 /// carried by every message, call and write-back that follows.
 pub fn correlation_id(seed: &str) -> String {
-    let mut id = hex::encode(Sha256::digest(seed.as_bytes()));
-    id.truncate(16);
-    id
+    crate::inbound::short_hash(seed, 16)
 }
 
 #[cfg(test)]

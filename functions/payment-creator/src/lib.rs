@@ -7,7 +7,7 @@ use shared::batch::Record;
 use shared::clock::Deadline;
 use shared::domain::fact::What;
 use shared::domain::ids::{Function, OrderKey};
-use shared::domain::order::{Collection, Order, OrderStatus};
+use shared::domain::order::{Collection, Order};
 use shared::domain::plan::{Action, Do, Reason};
 use shared::domain::state::State;
 use shared::engine::worker::{self, Cause, Worker};
@@ -75,8 +75,7 @@ impl Hand for Creator {
             return Ok(Vec::new());
         }
         let (order, mut seen) = engine.read_order(key, state, self.hinted).await?;
-        let open = matches!(order.status, OrderStatus::Open | OrderStatus::Fulfilled);
-        let pays = open && order.total > 0 && order.collection != Collection::None;
+        let pays = order.status.stands() && order.total > 0 && order.collection != Collection::None;
         let registered = order.customer.as_ref().is_some_and(|c| c.id.is_some());
         if pays && registered && (state.customer.is_none() || engine.wants_method(state, &order)) {
             let client = engine.stripe(&engine.stripe_of(key)?.clone(), trigger.deadline).await?;

@@ -250,8 +250,7 @@ impl<'a> Books<'a> {
         let doubtful: BTreeSet<&str> = so_far.exceptions.iter().map(|e| e.order.as_str()).collect();
         let mut found = BTreeMap::new();
         let mut reads = deps.limits.shop_reads;
-        for source in deps.engine.config.sources.values() {
-            let Source::Shop(source) = source else { continue };
+        for source in deps.engine.config.shops() {
             let client = deps.engine.shop_named(&source.name).await?;
             if let Err(error) = self.listed(&client, &mut found).await? {
                 self.partial.push(format!("{}: not listed: {error}", source.name));

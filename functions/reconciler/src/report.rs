@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::domain::money::{Currency, Money};
 use shared::domain::reconcile::{Exception, Matched, Window};
 use shared::domain::time::UnixTime;
-use shared::inbound::sha256_hex;
+use shared::inbound::short_hash;
 use shared::queue::Body;
 
 use crate::{ReconcileError, ReconcileReport, merged};
@@ -43,10 +43,7 @@ fn hash_of(orders: u32, partial: &[String], matched: &Matched) -> String {
             json!([e.kind, e.order, e.charge, e.refund, e.currency, e.ours, e.theirs, e.at_risk, e.since])
         })
         .collect();
-    let text = json!([orders, matched.agreed, partial, lines]).to_string();
-    let mut hash = sha256_hex(text.as_bytes());
-    hash.truncate(HASH_DIGITS);
-    hash
+    short_hash(json!([orders, matched.agreed, partial, lines]).to_string(), HASH_DIGITS)
 }
 
 /// Each object once, with what is worst about it: two exceptions about one charge are one risk.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use shared::domain::time::{Seconds, UnixTime};
 use shared::engine::Engine;
-use shared::inbound::sha256_hex;
+use shared::inbound::short_hash;
 
 use crate::PartError;
 
@@ -28,9 +28,7 @@ pub(crate) struct Seen {
 }
 
 fn mark(id: &str) -> String {
-    let mut digits = sha256_hex(id.as_bytes());
-    digits.truncate(MARK_DIGITS);
-    digits
+    short_hash(id, MARK_DIGITS)
 }
 
 impl Seen {

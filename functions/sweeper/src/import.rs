@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use shared::config::Source;
 use shared::domain::time::UnixTime;
 use shared::inbound::checkout::is_order_id;
 use shared::outbound::shop::OrderSystem as _;
@@ -28,10 +27,7 @@ pub struct ImportReport {
 /// bounded: an operator asked for it. Safe to repeat: what is known is acknowledged.
 pub async fn import_since(deps: &Deps, since: UnixTime, apply: bool) -> ImportReport {
     let mut report = ImportReport::default();
-    for (name, source) in &deps.engine.config.sources {
-        if !matches!(source, Source::Shop(_)) {
-            continue;
-        }
+    for name in deps.engine.config.shops().map(|shop| &shop.name) {
         report.listed.insert(name.clone(), 0);
         if let Err(error) = source_since(deps, name, since, apply, &mut report).await {
             report.failed.push((name.clone(), shared::error::chain(&error)));

@@ -178,6 +178,6 @@ impl TimelineLine {
 
 /// The refunds the shop records as made: those it was told of that have not failed.
 fn refunds_told(view: &PaymentView) -> Vec<ReportedRefund> {
-    let made = view.refunds.iter().filter(|r| !matches!(r.status.as_str(), "failed" | "canceled"));
+    let made = view.refunds.iter().filter(|r| r.stands());
     made.map(|r| ReportedRefund { id: r.id.clone(), amount: r.amount, request: r.request.clone() }).collect()
 }

@@ -80,6 +80,13 @@ pub struct Transaction {
     pub parent: Option<u64>,
 }
 
+impl Transaction {
+    /// A payment that somebody wrote down: no money moved through its gateway.
+    pub fn manual_sale(id: u64, gateway: impl Into<String>, amount: i64) -> Self {
+        Self { id, kind: Kind::Sale, gateway: gateway.into(), manual: true, amount, parent: None }
+    }
+}
+
 /// One refund in the store's books.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {

@@ -93,15 +93,12 @@ fn is_word(text: &str, max: usize) -> bool {
 }
 
 fn time(reader: &Reader<'_>, found: &Found<String>) -> Option<UnixTime> {
-    let seconds = match found.value.parse::<i64>() {
-        Ok(seconds) => Some(seconds),
-        Err(_) => found.value.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second),
-    };
-    if seconds.is_none() {
+    let time = UnixTime::parse(&found.value);
+    if time.is_none() {
         let instead = "write it as \"2026-11-21T00:00:00Z\"";
         reader.mistake(found.place.clone(), &found.key, format!("{:?} is no time", found.value), instead);
     }
-    seconds.map(UnixTime)
+    time
 }
 
 fn url(reader: &Reader<'_>, found: Found<String>, reach: Reach) -> Option<String> {
@@ -484,8 +481,7 @@ fn cross_check(reader: &Reader<'_>, config: &Config) {
             });
         }
     }
-    for source in config.sources.values() {
-        let Source::Shop(shop) = source else { continue };
+    for shop in config.shops() {
         if !shop.stripe.is_empty() && !stripes.iter().any(|s| s.name == shop.stripe) {
             let names = stripes.iter().map(|s| format!("\"{}\"", s.name)).collect::<Vec<_>>().join(", ");
             let key = format!("sources.{}.stripe", shop.name);

@@ -25,6 +25,13 @@ pub enum OrderStatus {
     Other(String),
 }
 
+impl OrderStatus {
+    /// Whether the order is wanted: neither held, nor cancelled, nor in a status that nobody knows.
+    pub const fn stands(&self) -> bool {
+        matches!(self, Self::Open | Self::Fulfilled)
+    }
+}
+
 /// How the buyer pays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

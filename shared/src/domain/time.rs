@@ -31,6 +31,13 @@ impl Seconds {
 }
 
 impl UnixTime {
+    /// Reads Unix seconds, or a time with its offset such as `2026-11-21T00:00:00Z`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let seconds = text.parse::<i64>().ok();
+        let written = || text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
+        seconds.or_else(written).map(Self)
+    }
+
     /// The civil UTC date, `YYYY-MM-DD`.
     pub fn date(self) -> String {
         jiff::Timestamp::from_second(self.0)

@@ -92,9 +92,17 @@ pub struct RefundLine {
 }
 
 impl RefundLine {
-    /// Whether staff may have recorded it by hand before it was made: nobody's request, or what a reported refund became.
-    pub fn may_be_recorded(&self) -> bool {
-        self.request.as_deref().is_none_or(|request| request.starts_with("reported:"))
+    /// Whether it is made or on its way.
+    pub fn stands(&self) -> bool {
+        !matches!(self.status.as_str(), "failed" | "canceled")
+    }
+
+    /// Whether staff recorded it by hand before it was made, as the plan takes it: nobody's request, or what a reported
+    /// refund became, of the amount of a record in `by_hand`. That record is then used up.
+    pub fn takes_record(&self, by_hand: &mut Vec<i64>) -> bool {
+        let may = self.request.as_deref().is_none_or(|request| request.starts_with("reported:"));
+        let known = by_hand.iter().position(|amount| may && *amount == self.amount);
+        known.map(|at| by_hand.swap_remove(at)).is_some()
     }
 }
 

@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
-use super::shop::Delivery;
-use super::{Reading, Refusal, WebhookSecret, may_be_object, parked, sha256_hex};
+use super::shop::{Delivery, authority_of};
+use super::{Reading, Refusal, WebhookSecret, may_be_object, parked, sha256_hex, short_hash};
 use crate::config::ShopSource;
 use crate::queue::{Body, Queue};
 
@@ -45,8 +45,7 @@ pub fn verify(
 pub fn read(source: &ShopSource, bytes: &[u8]) -> Reading {
     // Nobody signed it: whoever knows the path could fill the list of parked bodies, so there is one for each reason.
     let park = |reason: &str| {
-        let mut id = sha256_hex(reason.as_bytes());
-        id.truncate(16);
+        let id = short_hash(reason, 16);
         parked(Queue::Orders, &source.name, Some(format!("unsigned-{id}")), bytes, reason)
     };
     if bytes.trim_ascii_start().starts_with(b"<") {
@@ -78,14 +77,14 @@ fn hint(source: &ShopSource, bytes: &[u8], field: &str, code: &str) -> Reading {
         let reason = format!("{field} is missing or no booking code such as ABCD-211126");
         return parked(Queue::Orders, &source.name, None, bytes, &reason);
     }
-    let mut event = sha256_hex(bytes);
-    event.truncate(EVENT_DIGITS);
+    let sha256 = sha256_hex(bytes);
+    let event: String = sha256.chars().take(EVENT_DIGITS).collect();
     let body = Body::Order {
         source: source.name.clone(),
         order_id: code.to_owned(),
         version: None,
         event: event.clone(),
-        sha256: Some(sha256_hex(bytes)),
+        sha256: Some(sha256),
     };
     Reading::Hint { queue: Queue::Orders, body, event }
 }
@@ -103,8 +102,7 @@ fn host(body: &Value) -> Option<&str> {
 
 /// The host of a base address, without port and user.
 pub(crate) fn host_of(base: &str) -> &str {
-    let rest = base.split_once("://").map_or(base, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority_of(base);
     authority.rsplit_once(':').map_or(authority, |(host, _)| host)
 }
 

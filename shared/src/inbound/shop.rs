@@ -70,6 +70,12 @@ pub fn verify(
     }
 }
 
+/// The authority of a base address: host and port.
+pub(crate) fn authority_of(base: &str) -> &str {
+    let rest = base.split_once("://").map_or(base, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
 /// Reads a proven delivery.
 pub fn read(source: &ShopSource, delivery: &Delivery<'_>) -> Reading {
     match source.system {

@@ -4,11 +4,10 @@
 //! Invariant: topic, store and ids stand in headers that nobody signed, so they choose at most which order is looked at.
 //! A delivery that names another store is refused.
 
-use base64::Engine as _;
 use serde_json::Value;
 
-use super::shop::Delivery;
-use super::{Reading, Refusal, WebhookSecret, any_matches, may_be_object, parked, sha256_hex};
+use super::shop::{Delivery, authority_of};
+use super::{Reading, Refusal, WebhookSecret, base64_signature, may_be_object, parked, sha256_hex};
 use crate::config::ShopSource;
 use crate::queue::{Body, Queue};
 
@@ -27,12 +26,6 @@ fn header<'a>(delivery: &Delivery<'a>, name: &str) -> Option<&'a str> {
     (delivery.header)(&with).or_else(|| (delivery.header)(&with[2..]))
 }
 
-/// The authority of a URL: what Shopify calls the shop's domain.
-fn domain(base_url: &str) -> &str {
-    let rest = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or_default()
-}
-
 /// Checks the signature over the exact bytes, and that the delivery is meant for this store.
 pub fn verify(
     source: &ShopSource,
@@ -46,14 +39,10 @@ pub fn verify(
     if shown.len() > 100 {
         return Err(Refusal::Limit);
     }
-    let signature = base64::engine::general_purpose::STANDARD.decode(shown.trim());
-    let signature = signature.map_err(|_| Refusal::Malformed)?;
-    if !any_matches(secrets, &[signature], &[delivery.body]) {
-        return Err(Refusal::Mismatch);
-    }
+    base64_signature(shown.trim(), secrets, delivery.body)?;
     // One app signs for all stores that installed it with one secret.
     match header(delivery, "shop-domain") {
-        Some(shop) if !shop.eq_ignore_ascii_case(domain(&source.base_url)) => Err(Refusal::OtherShop),
+        Some(shop) if !shop.eq_ignore_ascii_case(authority_of(&source.base_url)) => Err(Refusal::OtherShop),
         _ => Ok(()),
     }
 }
@@ -122,6 +111,7 @@ fn is_word(text: &str) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
+    use base64::Engine as _;
     use hmac::{Hmac, KeyInit as _, Mac as _};
     use secrecy::SecretString;
     use sha2::Sha256;

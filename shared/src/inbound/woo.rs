@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::shop::Proven;
 use super::{
-    Reading, Refusal, SIGNATURE_BYTES_MAX, WebhookSecret, any_matches, may_be_object, parked, sha256_hex,
+    Reading, Refusal, SIGNATURE_BYTES_MAX, WebhookSecret, base64_signature, may_be_object, parked, sha256_hex,
 };
 use crate::config::ShopSource;
 use crate::queue::{Body, Queue};
@@ -30,9 +30,7 @@ pub fn verify(signature: Option<&str>, body: &[u8], secrets: &[WebhookSecret]) -
     if signature.len() > SIGNATURE_BYTES_MAX {
         return Err(Refusal::Limit);
     }
-    let given = base64::engine::general_purpose::STANDARD.decode(signature);
-    let given = given.map_err(|_| Refusal::Malformed)?;
-    if any_matches(secrets, &[given], &[body]) { Ok(Proven::Sender) } else { Err(Refusal::Mismatch) }
+    base64_signature(signature, secrets, body).map(|()| Proven::Sender)
 }
 
 /// The signature of a body: for whoever plays the shop.

@@ -24,7 +24,7 @@ use super::http::SharedHttp;
 use super::shop::call::{Caller, Shown};
 use super::shop::{Finding, Hook, OrderSystem, Page, ShopError, Telling, Told};
 use super::stripe::form::{Form, segment};
-use crate::config::{CheckfrontSettings, ShopSource, System};
+use crate::config::{CheckfrontSettings, ShopSource};
 use crate::domain::money::Currency;
 use crate::domain::order::{Order, PaymentEcho};
 use crate::domain::time::{Seconds, UnixTime};
@@ -40,7 +40,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 pub struct CheckfrontClient {
     caller: Caller,
     source: ShopSource,
-    settings: CheckfrontSettings,
+    settings: Box<CheckfrontSettings>,
     /// The account's currency, once it was asked for.
     currency: Arc<Mutex<Option<Currency>>>,
 }
@@ -52,12 +52,13 @@ impl std::fmt::Debug for CheckfrontClient {
 }
 
 impl CheckfrontClient {
-    /// A client of `source` that shows `key`: the API key, a colon, the API secret.
-    pub fn new(http: SharedHttp, source: ShopSource, key: SecretString) -> Self {
-        let settings = match &source.system {
-            System::Checkfront(settings) => (**settings).clone(),
-            _ => CheckfrontSettings::default(),
-        };
+    /// A client of `source`, whose settings these are, that shows `key`: the API key, a colon, the API secret.
+    pub(super) fn new(
+        http: SharedHttp,
+        source: ShopSource,
+        key: SecretString,
+        settings: Box<CheckfrontSettings>,
+    ) -> Self {
         let caller = Caller::new(http, &source.base_url, key, Shown::Basic);
         Self { caller, source, settings, currency: Arc::default() }
     }

@@ -12,6 +12,7 @@ use std::future::Future;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use self::call::{BODY_BYTES_MAX, TIMEOUT};
 pub use self::error::ShopError;
@@ -22,8 +23,9 @@ use super::shopify::ShopifyClient;
 use super::woo::WooClient;
 use crate::config::{ShopSource, System};
 use crate::domain::order::Order;
-use crate::domain::time::UnixTime;
+use crate::domain::time::{Seconds, UnixTime};
 use crate::domain::view::PaymentView;
+use crate::inbound::short_hash;
 
 /// One line of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,13 @@ pub struct OrderRef {
     /// that counts seconds, or none).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+}
+
+/// A line's [`OrderRef::state`]. Until the second of its last change is over at `now`, the order may change in a way that
+/// neither the time nor the row tells: then the next listing names it once more.
+pub(crate) fn state_of(row: &Value, updated_at: UnixTime, now: Option<UnixTime>) -> String {
+    let fresh = now.filter(|now| updated_at >= *now - Seconds(1));
+    short_hash(format!("{row}{}", fresh.map_or_else(String::new, |now| now.0.to_string())), 16)
 }
 
 /// One page of a listing.
@@ -171,7 +180,7 @@ pub trait OrderSystem {
 }
 
 macro_rules! systems {
-    ($($kind:ident => $client:ident),* $(,)?) => {
+    ($($kind:ident $(($settings:ident))? => $client:ident),* $(,)?) => {
         /// The client of one order system.
         #[derive(Clone, Debug)]
         pub enum ShopClient {
@@ -181,8 +190,10 @@ macro_rules! systems {
         impl ShopClient {
             /// A client of `source` that shows `key`.
             pub fn new(http: SharedHttp, source: ShopSource, key: SecretString) -> Self {
-                match source.system {
-                    $(System::$kind { .. } => Self::$kind($client::new(http, source, key)),)*
+                match source.system.clone() {
+                    $(System::$kind $(($settings))? => {
+                        Self::$kind($client::new(http, source, key $(, $settings)?))
+                    })*
                 }
             }
 
@@ -220,7 +231,7 @@ macro_rules! systems {
 
 systems! {
     Checkout => CheckoutClient,
-    Woo => WooClient,
-    Checkfront => CheckfrontClient,
-    Shopify => ShopifyClient,
+    Woo(settings) => WooClient,
+    Checkfront(settings) => CheckfrontClient,
+    Shopify(settings) => ShopifyClient,
 }

@@ -9,8 +9,8 @@ use secrecy::SecretString;
 use super::http::SharedHttp;
 use super::shop::call::{Caller, Shown};
 use super::shop::{Finding, Hook, OrderSystem, Page, ShopError, Telling, Told};
+use crate::config::ShopSource;
 use crate::config::shopify::Shopify;
-use crate::config::{ShopSource, System};
 use crate::domain::order::Order;
 use crate::domain::time::UnixTime;
 
@@ -54,13 +54,8 @@ impl std::fmt::Debug for ShopifyClient {
 }
 
 impl ShopifyClient {
-    /// A client of `source` that shows `token`.
-    pub fn new(http: SharedHttp, source: ShopSource, token: SecretString) -> Self {
-        let settings = match &source.system {
-            System::Shopify(settings) => settings.clone(),
-            // Of a source of another kind nothing is collected.
-            _ => Shopify { gateways: Vec::new(), ..Shopify::defaults(true) },
-        };
+    /// A client of `source`, whose settings these are, that shows `token`.
+    pub(super) fn new(http: SharedHttp, source: ShopSource, token: SecretString, settings: Shopify) -> Self {
         let shown = Shown::Header("x-shopify-access-token");
         Self { caller: Caller::new(http, &source.base_url, token, shown), source, settings }
     }

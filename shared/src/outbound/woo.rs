@@ -11,8 +11,8 @@ use self::read::Seen;
 use super::http::{HttpResponse, SharedHttp};
 use super::shop::call::{Caller, Shown};
 use super::shop::{Finding, Hook, OrderSystem, Page, ShopError, Telling, Told};
+use crate::config::ShopSource;
 use crate::config::woo::Woo;
-use crate::config::{ShopSource, System};
 use crate::domain::order::Order;
 use crate::domain::time::UnixTime;
 
@@ -43,13 +43,8 @@ impl std::fmt::Debug for WooClient {
 }
 
 impl WooClient {
-    /// A client of `source` that shows `key`: `ck_...:cs_...`.
-    pub fn new(http: SharedHttp, source: ShopSource, key: SecretString) -> Self {
-        let settings = match &source.system {
-            System::Woo(woo) => woo.clone(),
-            // `ShopClient` makes it of its own kind only.
-            _ => Woo::default(),
-        };
+    /// A client of `source`, whose settings these are, that shows `key`: `ck_...:cs_...`.
+    pub(super) fn new(http: SharedHttp, source: ShopSource, key: SecretString, settings: Woo) -> Self {
         Self { caller: Caller::new(http, &source.base_url, key, Shown::Basic), source, settings }
     }
 

@@ -12,10 +12,10 @@ use local::stack::{Options, Stack};
 use shared::domain::fact::CaseKind;
 use shared::domain::ids::Function;
 use shared::domain::order::OrderStatus;
-use shared::domain::state::State;
 use shared::domain::time::Seconds;
 use shared::domain::view::PaymentStatus as S;
 
+use super::kit::{cases, charged, pay, state, told};
 use crate::stories::{GOOD, euros, place, session};
 
 const SET_PAID: &str = "status_id=PAID&set_paid=1&notify=0";
@@ -37,24 +37,6 @@ async fn pass(stack: &Stack, span: Seconds) {
     stack.advance_through(span, Some(Seconds::minutes(5))).await.unwrap();
 }
 
-async fn pay(stack: &Stack, id: &str) {
-    stack.pay(id, GOOD).await.unwrap();
-    stack.settle().await.unwrap();
-}
-
-async fn state(stack: &Stack, id: &str) -> State {
-    stack.engine(Function::Cli).store.load(&stack.key(id).unwrap()).await.unwrap().state()
-}
-
-/// Kinds of the cases that wait for a person.
-async fn cases(stack: &Stack, id: &str) -> Vec<CaseKind> {
-    state(stack, id).await.cases.values().filter(|c| c.is_open()).map(|c| c.kind).collect()
-}
-
-fn told(stack: &Stack, id: &str) -> Option<S> {
-    stack.shop.order(id).unwrap().payment.map(|view| view.status)
-}
-
 /// What Checkfront's books hold: who paid, and how much.
 fn paid_by(stack: &Stack, id: &str) -> Vec<(String, i64)> {
     book(stack, id).transactions.into_iter().map(|t| (t.mask, t.amount)).collect()
@@ -62,14 +44,6 @@ fn paid_by(stack: &Stack, id: &str) -> Vec<(String, i64)> {
 
 fn pos(amount: i64) -> Vec<(String, i64)> {
     vec![("POS".to_owned(), amount)]
-}
-
-/// Charged for an order at Stripe: how often, and how much.
-fn charged(stack: &Stack, id: &str) -> (usize, i64) {
-    let ledger = stack.sim.ledger();
-    let all: Vec<i64> =
-        ledger.captured_for(stack.key(id).unwrap().as_str()).map(|c| c.amount_captured).collect();
-    (all.len(), all.iter().sum())
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,13 +10,12 @@ use local::shop::Speaks;
 use local::shop::shopify::{Book, Kind, Transaction};
 use local::shop::{Native, NewOrder};
 use local::stack::{Options, Stack};
-use shared::domain::fact::CaseKind;
 use shared::domain::ids::Function;
 use shared::domain::order::OrderStatus;
-use shared::domain::state::State;
 use shared::domain::time::Seconds;
 use shared::domain::view::PaymentStatus as S;
 
+use super::kit::{cases, charged, pay, state, told};
 use crate::stories::{GOOD, euros, place, session};
 
 fn options(settings: &'static str) -> Options {
@@ -52,45 +51,11 @@ async fn pass(stack: &Stack, span: Seconds) {
     stack.advance(span, Some(Seconds::minutes(5))).await.unwrap();
 }
 
-async fn pay(stack: &Stack, id: &str) {
-    stack.pay(id, GOOD).await.unwrap();
-    stack.settle().await.unwrap();
-}
-
-async fn state(stack: &Stack, id: &str) -> State {
-    stack.engine(Function::Cli).store.load(&stack.key(id).unwrap()).await.unwrap().state()
-}
-
-/// Kinds of the cases that wait for a person.
-async fn cases(stack: &Stack, id: &str) -> Vec<CaseKind> {
-    state(stack, id).await.cases.values().filter(|c| c.is_open()).map(|c| c.kind).collect()
-}
-
-fn told(stack: &Stack, id: &str) -> Option<S> {
-    stack.shop.order(id).unwrap().payment.map(|view| view.status)
-}
-
-/// Charged for an order at Stripe: how often, and how much.
-fn charged(stack: &Stack, id: &str) -> (usize, i64) {
-    let ledger = stack.sim.ledger();
-    let all: Vec<i64> =
-        ledger.captured_for(stack.key(id).unwrap().as_str()).map(|c| c.amount_captured).collect();
-    (all.len(), all.iter().sum())
-}
-
 /// Somebody at the store records a payment, which is announced like any change.
 fn paid_at_the_desk(stack: &Stack, id: &str, amount: i64) {
     stack.shop.with_book(id, |book| {
         let id = 9_000 + book.transactions.len() as u64;
-        let gateway = "Bank Deposit".to_owned();
-        book.transactions.push(Transaction {
-            id,
-            kind: Kind::Sale,
-            gateway,
-            manual: true,
-            amount,
-            parent: None,
-        });
+        book.transactions.push(Transaction::manual_sale(id, "Bank Deposit", amount));
     });
     stack.shop.change(id, |_| Ok(true)).unwrap();
 }

@@ -19,12 +19,12 @@ use serde_json::{Value, json};
 use shared::config::{Config, Source};
 use shared::domain::fact::Decision;
 use shared::domain::ids::Function;
-use shared::domain::state::State;
 use shared::domain::time::Seconds;
 use shared::domain::view::PaymentStatus as S;
 use shared::operator::{self, By};
 use shared::outbound::http::{HttpResponse, SendError};
 
+use super::kit::state;
 use crate::stories::{GOOD, charge, euros, paid, place, session};
 
 /// One shop that speaks WooCommerce.
@@ -59,10 +59,6 @@ async fn rest(stack: &Stack, method: &str, path: &str, body: Value) -> Value {
 
 async fn put(stack: &Stack, id: &str, body: Value) {
     rest(stack, "PUT", &format!("/orders/{id}"), body).await;
-}
-
-async fn state(stack: &Stack, id: &str) -> State {
-    stack.engine(Function::Cli).store.load(&stack.key(id).unwrap()).await.unwrap().state()
 }
 
 /// Kinds of the open cases.

@@ -12,9 +12,8 @@ use shared::clock::Clock;
 use shared::config::{ShopSource, System};
 use shared::domain::money::Currency;
 use shared::domain::order::OrderStatus;
-use shared::outbound::checkfront::CheckfrontClient;
 use shared::outbound::http::{Http, SendFuture};
-use shared::outbound::shop::{OrderSystem as _, Severity, ShopError};
+use shared::outbound::shop::{OrderSystem as _, Severity, ShopClient, ShopError};
 
 use super::*;
 use crate::shop::{NewOrder, Speaks};
@@ -67,7 +66,7 @@ impl Http for Beneath {
     }
 }
 
-fn client(shop: &Shop) -> CheckfrontClient {
+fn client(shop: &Shop) -> ShopClient {
     let source = ShopSource {
         name: "tours".into(),
         base_url: "http://tours.test".into(),
@@ -76,11 +75,7 @@ fn client(shop: &Shop) -> CheckfrontClient {
         webhook_secrets: vec!["tours-path".into()],
         system: System::Checkfront(Box::default()),
     };
-    CheckfrontClient::new(
-        Arc::new(Beneath(shop.clone())),
-        source,
-        SecretString::from("key:secret".to_owned()),
-    )
+    ShopClient::new(Arc::new(Beneath(shop.clone())), source, SecretString::from("key:secret".to_owned()))
 }
 
 #[tokio::test(start_paused = true)]

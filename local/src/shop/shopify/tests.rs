@@ -12,8 +12,9 @@ use shared::domain::money::Currency;
 use shared::domain::order::{Collection, ReportedRefund};
 use shared::domain::view::{PaymentStatus, PaymentView, RefundLine};
 use shared::outbound::http::{Http, SendError, SendFuture};
-use shared::outbound::shop::{Finding, HookState, OrderSystem as _, Severity, ShopError, Telling, Told};
-use shared::outbound::shopify::ShopifyClient;
+use shared::outbound::shop::{
+    Finding, HookState, OrderSystem as _, Severity, ShopClient, ShopError, Telling, Told,
+};
 
 use super::*;
 use crate::shop::{NewOrder, Speaks};
@@ -53,11 +54,11 @@ impl Http for Beneath {
     }
 }
 
-fn client(shop: &Shop) -> ShopifyClient {
+fn client(shop: &Shop) -> ShopClient {
     client_with(shop, Settings::defaults(false), "token-for-tests")
 }
 
-fn client_with(shop: &Shop, settings: Settings, token: &str) -> ShopifyClient {
+fn client_with(shop: &Shop, settings: Settings, token: &str) -> ShopClient {
     let source = ShopSource {
         name: "shop".into(),
         base_url: shop.base().to_owned(),
@@ -66,7 +67,7 @@ fn client_with(shop: &Shop, settings: Settings, token: &str) -> ShopifyClient {
         webhook_secrets: vec![],
         system: System::Shopify(settings),
     };
-    ShopifyClient::new(Arc::new(Beneath(shop.clone())), source, SecretString::from(token.to_owned()))
+    ShopClient::new(Arc::new(Beneath(shop.clone())), source, SecretString::from(token.to_owned()))
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,7 +105,7 @@ fn refunded() -> PaymentView {
 }
 
 async fn tell(
-    client: &ShopifyClient,
+    client: &ShopClient,
     id: &str,
     version: u64,
     view: &PaymentView,
@@ -210,14 +211,7 @@ async fn marked_as_paid_by_a_person_meanwhile_is_not_taken_for_ours() {
     let id = placed(&shop);
     let client = client(&shop);
     shop.with_book(&id, |book| {
-        let sale = Transaction {
-            id: 1,
-            kind: Kind::Sale,
-            gateway: "Bank Deposit".into(),
-            manual: true,
-            amount: 1250,
-            parent: None,
-        };
+        let sale = Transaction::manual_sale(1, "Bank Deposit", 1250);
         book.transactions.push(sale);
     });
     let told = tell(&client, &id, 1, &view(PaymentStatus::Paid, 1250, 0), 0).await.unwrap();
@@ -260,14 +254,7 @@ async fn a_part_paid_elsewhere_leaves_the_rest_to_us_and_both_are_told_apart() {
     let shop = store();
     let id = placed(&shop);
     shop.with_book(&id, |book| {
-        let part = Transaction {
-            id: 1,
-            kind: Kind::Sale,
-            gateway: "Bank Deposit".into(),
-            manual: true,
-            amount: 500,
-            parent: None,
-        };
+        let part = Transaction::manual_sale(1, "Bank Deposit", 500);
         book.transactions.push(part);
     });
     let client = client(&shop);
@@ -294,7 +281,7 @@ async fn orders_of_another_gateway_test_orders_and_held_ones_are_not_charged() {
     let id = placed(&shop);
     let settings = Settings::defaults(true);
     let live = client_with(&shop, settings.clone(), "token-for-tests");
-    let collection = async |client: &ShopifyClient| client.get_order(&id).await.unwrap().collection;
+    let collection = async |client: &ShopClient| client.get_order(&id).await.unwrap().collection;
     assert_eq!(collection(&live).await, Collection::Page);
     shop.with_book(&id, |book| book.test = true);
     assert_eq!(collection(&live).await, Collection::None);

@@ -188,14 +188,7 @@ fn mark_paid(kept: &mut OrderRecord, store: &mut super::Store) -> Result<Yes, No
     }
     let amount = shapes::sums(&order, book).outstanding;
     let gateway = book.gateways.first().cloned().unwrap_or_else(|| "manual".to_owned());
-    book.transactions.push(Transaction {
-        id: store.number(),
-        kind: Kind::Sale,
-        gateway,
-        manual: true,
-        amount,
-        parent: None,
-    });
+    book.transactions.push(Transaction::manual_sale(store.number(), gateway, amount));
     Ok(Yes { part: named(&order), topics: UPDATED })
 }
 
@@ -219,14 +212,7 @@ fn manual_payment(
         return Err(No::coded("AMOUNT_EXCEEDS_BALANCE", "amount", "Amount exceeds the outstanding balance"));
     }
     let gateway = arguments.get("paymentMethodName").and_then(Value::as_str).unwrap_or("Other").to_owned();
-    book.transactions.push(Transaction {
-        id: store.number(),
-        kind: Kind::Sale,
-        gateway,
-        manual: true,
-        amount,
-        parent: None,
-    });
+    book.transactions.push(Transaction::manual_sale(store.number(), gateway, amount));
     Ok(Yes { part: named(&order), topics: UPDATED })
 }
 

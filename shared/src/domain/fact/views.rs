@@ -81,11 +81,6 @@ impl OrderView {
         }
     }
 
-    /// Whether it is wanted: neither held, nor cancelled, nor in a status that nobody knows.
-    pub fn stands(&self) -> bool {
-        matches!(self.status, OrderStatus::Open | OrderStatus::Fulfilled)
-    }
-
     /// Equal in everything that matters: what we write ourselves (version, echo) is left out.
     pub fn same_as(&self, other: &Self) -> bool {
         let plain = |v: &Self| Self { version: 0, echo: None, ..v.clone() };

@@ -155,8 +155,7 @@ impl Draft<'_> {
             self.close_for_buyer(attempt);
         } else if attempt.off_session {
             // Held by a person, in a status nobody knows, or in doubt: nothing is charged.
-            let may = matches!(order.status, OrderStatus::Open | OrderStatus::Fulfilled);
-            if may && !second && !self.state.contradicted() {
+            if order.status.stands() && !second && !self.state.contradicted() {
                 self.climb(attempt);
             }
             self.look_later(attempt);
@@ -187,8 +186,11 @@ impl Draft<'_> {
     /// The same attempt under the next generation of its key: nothing of it exists.
     fn make_anew(&mut self, order: &OrderView, attempt: &Attempt) {
         let due = self.state.due(self.now);
-        let open = matches!(order.status, OrderStatus::Open | OrderStatus::Fulfilled);
-        if due == 0 || !open || order.collection == Collection::None || self.state.contradicted() {
+        if due == 0
+            || !order.status.stands()
+            || order.collection == Collection::None
+            || self.state.contradicted()
+        {
             return;
         }
         let at = self.after_roll(&attempt.creation(), self.now);
@@ -209,8 +211,7 @@ impl Draft<'_> {
     }
 
     fn new_attempt(&mut self, order: &OrderView) {
-        let known = matches!(order.status, OrderStatus::Open | OrderStatus::Fulfilled);
-        if !known || order.collection == Collection::None {
+        if !order.status.stands() || order.collection == Collection::None {
             return;
         }
         let (due, at) = match (self.state.due(self.now), order.balance_due_at) {
@@ -359,7 +360,7 @@ impl Draft<'_> {
             draft.effect(Function::PaymentRecorder, at, reason, format!("capture:{}", intent.id), terms);
         };
         // Held by a person, or in a status nobody knows: only a person takes or releases the money.
-        let held = !matches!(order.status, OrderStatus::Open | OrderStatus::Fulfilled);
+        let held = !order.status.stands();
         if order.capture == CaptureMode::AtOnce && !held {
             return capture(self, self.now, Reason::CaptureAtOnce);
         }

@@ -250,7 +250,7 @@ impl State {
                 () if refunded + lost >= captured => (S::Refunded, "nothing_left".into()),
                 () if refunded + lost > 0 => (S::PartiallyRefunded, "part_returned".into()),
                 // Told again once it stands: while it is held or cancelled its books take no payment.
-                () if captured >= order.total && order.paid.is_some() && !order.stands() => {
+                () if captured >= order.total && order.paid.is_some() && !order.status.stands() => {
                     (S::Paid, "captured_while_it_does_not_stand".into())
                 }
                 () if captured >= order.total => (S::Paid, "captured_in_full".into()),
@@ -295,9 +295,7 @@ impl State {
     /// Whether the buyer's link should be shown: something is due and the order may be paid.
     pub fn payable(&self, now: UnixTime) -> bool {
         let Some(order) = &self.order else { return false };
-        matches!(order.status, OrderStatus::Open | OrderStatus::Fulfilled)
-            && order.collection != Collection::None
-            && self.due(now) > 0
+        order.status.stands() && order.collection != Collection::None && self.due(now) > 0
     }
 
     /// Requests that the cancellation policy made and that did not lapse with a cancellation taken back.

@@ -7,7 +7,6 @@ use super::notes::Marks;
 use super::read::Booking;
 use crate::config::CheckfrontSettings;
 use crate::domain::money::Money;
-use crate::domain::order::OrderStatus;
 use crate::domain::view::{PaymentStatus as S, PaymentView};
 
 /// What happens to the money in the books.
@@ -42,8 +41,7 @@ pub(super) fn decide(
     ours: i64,
     marks: &Marks,
 ) -> Step {
-    let stands = matches!(booking.order.status, OrderStatus::Open | OrderStatus::Fulfilled);
-    if !stands {
+    if !booking.order.status.stands() {
         // Cancelled, on hold, or in a status nobody explained: neither money nor status, or it would be undone.
         return Step { record: Record::Nothing, status: None };
     }

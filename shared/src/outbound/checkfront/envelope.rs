@@ -2,14 +2,13 @@
 //!
 //! Invariant: an answer without its envelope is an error, whatever its status says.
 
-use http::header;
 use serde_json::Value;
 
 use crate::domain::time::UnixTime;
 use crate::inbound::checkfront::word;
 use crate::outbound::http::HttpResponse;
 use crate::outbound::shop::ShopError;
-use crate::outbound::shop::call::{json_in, refused};
+use crate::outbound::shop::call::{date, json_in, refused};
 use crate::outbound::shop::field::refuse;
 
 /// An answer that is one.
@@ -47,7 +46,7 @@ impl Envelope {
             return Err(ShopError::ErrorInside(answer.status().as_u16()));
         }
         let told = request.and_then(|r| time(r.get("timestamp")));
-        Ok(Self { as_of: told.or_else(|| date_of(answer)), body })
+        Ok(Self { as_of: told.or_else(|| date(answer)), body })
     }
 
     /// A number of the envelope's `request`.
@@ -69,12 +68,6 @@ impl Envelope {
             }
         }
     }
-}
-
-fn date_of(answer: &HttpResponse) -> Option<UnixTime> {
-    let text = answer.headers().get(header::DATE)?.to_str().ok()?;
-    let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(UnixTime(zoned.timestamp().as_second()))
 }
 
 /// A time as any part of Checkfront writes it: Unix seconds, with or without parts of them, as a number or in a string, or

@@ -14,7 +14,7 @@ use crate::domain::money::Currency;
 use crate::domain::order::{CaptureMode, Collection, Customer, Item, Order, OrderStatus, RefundRequest};
 use crate::domain::time::{Seconds, UnixTime};
 use crate::inbound::checkfront::{is_code, word};
-use crate::inbound::sha256_hex;
+use crate::inbound::short_hash;
 use crate::outbound::shop::field::{checked, money, refuse};
 use crate::outbound::shop::{OrderRef, Page, ShopError};
 
@@ -349,8 +349,7 @@ fn line_of(row: &Value, since: UnixTime, as_of: UnixTime) -> Result<OrderRef, Sh
     // A row without a code that can be one is counted as unusable: it must not hold up the others.
     let id = code_of(row).unwrap_or_default();
     let told = as_of.0.div_euclid(TOLD_AGAIN.0);
-    let mut state = sha256_hex(format!("{told}\n{row}").as_bytes());
-    state.truncate(STATE_DIGITS);
+    let state = short_hash(format!("{told}\n{row}"), STATE_DIGITS);
     let created = at(row, CREATED).and_then(|v| time(Some(v))).unwrap_or(since);
     Ok(OrderRef { id, version: 0, updated_at: created.max(since), state: Some(state) })
 }

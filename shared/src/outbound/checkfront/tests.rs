@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Deposit;
+use crate::config::System;
 use crate::domain::order::{CaptureMode, Collection, OrderStatus, RefundRequest};
 use crate::outbound::http::{Http, HttpRequest, HttpResponse, SendError, SendFuture};
 use crate::outbound::shop::Severity;
@@ -48,9 +49,10 @@ fn client(settings: CheckfrontSettings, answers: Vec<Answer>) -> (CheckfrontClie
         stripe: "stripe".into(),
         api_key: "tours-key".into(),
         webhook_secrets: vec!["tours-path".into()],
-        system: System::Checkfront(Box::new(settings)),
+        system: System::Checkfront(Box::new(settings.clone())),
     };
-    (CheckfrontClient::new(http.clone(), source, SecretString::from("key:secret".to_owned())), http)
+    let key = SecretString::from("key:secret".to_owned());
+    (CheckfrontClient::new(http.clone(), source, key, Box::new(settings)), http)
 }
 
 fn raw(status: u16, content_type: &str, body: impl Into<Bytes>) -> Answer {

@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::ShopError;
+use crate::domain::time::UnixTime;
 use crate::outbound::http::{HttpResponse, SendError, SharedHttp};
 
 /// Largest answer that is read.
@@ -85,6 +86,12 @@ impl Caller {
         value.set_sensitive(true);
         Ok((name, value))
     }
+}
+
+/// The order system's own clock, by its `Date` header.
+pub(crate) fn date(answer: &HttpResponse) -> Option<UnixTime> {
+    let text = answer.headers().get(header::DATE)?.to_str().ok()?;
+    jiff::fmt::rfc2822::parse(text).ok().map(|time| UnixTime(time.timestamp().as_second()))
 }
 
 /// What a status that is no success means; `id` is the order asked for.

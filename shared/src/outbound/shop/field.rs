@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::ShopError;
 use crate::domain::money::{Currency, Money};
-use crate::domain::order::{Order, OrderStatus};
+use crate::domain::order::{Order, OrderStatus, RefundRequest};
 
 /// Fields whose values may be shown in an error: they never hold contact data.
 const SHOWN: &[&str] = &[
@@ -60,6 +60,35 @@ pub(crate) fn money(field: &str, value: Option<&Value>, currency: Currency) -> R
         let rule = "a decimal string such as \"12.50\", with no more digits than its currency has";
         ShopError::Field { field: field.to_owned(), found, rule }
     })
+}
+
+/// What may be asked to give back, kept where the order system has no word for it: `[{"id", "amount", "reason"}]`, as JSON or
+/// as its text. No amount means all that is left.
+pub(crate) fn refund_requests(
+    field: &str,
+    value: &Value,
+    currency: Currency,
+) -> Result<Vec<RefundRequest>, ShopError> {
+    let parsed = match value {
+        Value::String(text) => serde_json::from_str(text).ok(),
+        other => Some(other.clone()),
+    };
+    let Some(Value::Array(list)) = parsed else {
+        return Err(refuse(field, Some(value), "a JSON list of {\"id\", \"amount\", \"reason\"}"));
+    };
+    let request = |(i, row): (usize, &Value)| {
+        let path = |name: &str| format!("{field}[{i}].{name}");
+        let id = row.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
+        let id = id.ok_or_else(|| refuse(&path("id"), row.get("id"), "a string that is never reused"))?;
+        let amount = row.get("amount").filter(|amount| !amount.is_null());
+        let reason = row.get("reason").and_then(Value::as_str).unwrap_or_default();
+        Ok(RefundRequest {
+            id: id.to_owned(),
+            amount: amount.map(|a| money(&path("amount"), Some(a), currency)).transpose()?,
+            reason: reason.chars().take(200).collect(),
+        })
+    };
+    list.iter().enumerate().map(request).collect()
 }
 
 /// An order whose amounts make sense and which fits its item for as long as it lives.

@@ -2,14 +2,13 @@
 //!
 //! Invariant: data that came with an error is not used; of a message from the store only a short, harmless part is kept.
 
-use http::{Method, header};
+use http::Method;
 use serde_json::{Value, json};
 
 use super::{API_VERSION, ShopifyClient};
 use crate::domain::time::UnixTime;
-use crate::outbound::http::HttpResponse;
 use crate::outbound::shop::ShopError;
-use crate::outbound::shop::call::{json_in, refused};
+use crate::outbound::shop::call::{date, json_in, refused};
 use crate::outbound::shop::field::refuse;
 use crate::telemetry::{Id, event};
 
@@ -40,7 +39,8 @@ impl ShopifyClient {
         if let Some(error) = error_in(&body, answer.status().as_u16()) {
             return Err(error);
         }
-        let version = text_of(&answer, "x-shopify-api-version");
+        let version = answer.headers().get("x-shopify-api-version");
+        let version = version.and_then(|v| v.to_str().ok()).map(str::to_owned);
         if let Some(version) = version.as_deref().filter(|v| *v != API_VERSION) {
             event!(
                 warn,
@@ -50,10 +50,7 @@ impl ShopifyClient {
                 asked = Id(API_VERSION)
             );
         }
-        let date = text_of(&answer, header::DATE.as_str());
-        let date = date
-            .and_then(|d| jiff::fmt::rfc2822::parse(&d).ok())
-            .map(|d| UnixTime(d.timestamp().as_second()));
+        let date = date(&answer);
         match body.get_mut("data").map(Value::take) {
             Some(data @ Value::Object(_)) => Ok(Answer { data, date, version }),
             other => Err(refuse("data", other.as_ref(), "the answer's data")),
@@ -73,10 +70,6 @@ impl ShopifyClient {
         accepted(&payload, field)?;
         Ok(payload)
     }
-}
-
-fn text_of(answer: &HttpResponse, name: &str) -> Option<String> {
-    answer.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
 }
 
 /// What `userErrors` say; a payload without them is none.

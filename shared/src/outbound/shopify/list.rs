@@ -5,9 +5,8 @@ use serde_json::json;
 use super::read::{Reader, gid_number};
 use super::{ShopifyClient, document};
 use crate::domain::time::UnixTime;
-use crate::inbound::sha256_hex;
 use crate::outbound::shop::field::refuse;
-use crate::outbound::shop::{OrderRef, Page, ShopError};
+use crate::outbound::shop::{OrderRef, Page, ShopError, state_of};
 
 impl ShopifyClient {
     pub(super) async fn page(&self, since: UnixTime, cursor: Option<&str>) -> Result<Page, ShopError> {
@@ -27,16 +26,11 @@ impl ShopifyClient {
 
 fn line(row: &Reader<'_>, as_of: UnixTime) -> Result<OrderRef, ShopError> {
     let updated_at = row.time("updatedAt")?;
-    // Its second is not over: it may change in a way that neither the time nor the row tells, so the next listing names it
-    // once more.
-    let fresh = if updated_at.0 >= as_of.0 - 1 { as_of.0.to_string() } else { String::new() };
-    let mut state = sha256_hex(format!("{}{fresh}", row.value()).as_bytes());
-    state.truncate(16);
     Ok(OrderRef {
         id: gid_number(row.text("id")?, "Order")
             .ok_or_else(|| row.refused("id", "a global id of an order"))?,
         version: u64::try_from(updated_at.0).unwrap_or(0),
         updated_at,
-        state: Some(state),
+        state: Some(state_of(row.value(), updated_at, Some(as_of))),
     })
 }

@@ -11,12 +11,10 @@ use super::marks::{HOLD_TAG, METHOD, Metafield, RECORD, Record, RefundMark, echo
 use super::{ShopifyClient, document};
 use crate::config::shopify::{OrderMoney, Shopify};
 use crate::domain::money::{Currency, Money};
-use crate::domain::order::{
-    CaptureMode, Collection, Customer, Item, Order, OrderStatus, RefundRequest, ReportedRefund,
-};
+use crate::domain::order::{CaptureMode, Collection, Customer, Item, Order, OrderStatus, ReportedRefund};
 use crate::domain::time::UnixTime;
 use crate::outbound::shop::ShopError;
-use crate::outbound::shop::field::{checked, money, refuse};
+use crate::outbound::shop::field::{checked, money, refund_requests, refuse};
 
 mod reader;
 
@@ -129,8 +127,9 @@ fn held(root: &Reader<'_>, asked: &str, settings: &Shopify) -> Result<Held, Shop
         .unwrap_or_default(),
         deposit: value("deposit").map(|text| parse("tandem.deposit", text)).transpose()?,
         balance_due_at: value("balance_due_at").map(time).transpose()?,
-        refund_requests: value("refund_requests")
-            .map_or(Ok(Vec::new()), |text| requests(text, bag.currency))?,
+        refund_requests: value("refund_requests").map_or(Ok(Vec::new()), |text| {
+            refund_requests("tandem.refund_requests", &text.into(), bag.currency)
+        })?,
         refunds: reported(&marked),
         return_url: root.optional_text("statusPageUrl")?.map(str::to_owned),
         metadata: BTreeMap::new(),
@@ -316,30 +315,9 @@ fn word<T: Copy>(value: Option<&str>, key: &str, words: &[(&str, T)]) -> Result<
 
 /// Unix seconds, or a time as Shopify writes it.
 fn time(text: &str) -> Result<UnixTime, ShopError> {
-    let seconds = text.trim().parse::<i64>().ok();
-    let seconds = seconds.or_else(|| Some(text.trim().parse::<jiff::Timestamp>().ok()?.as_second()));
-    seconds.map(UnixTime).ok_or_else(|| {
+    UnixTime::parse(text.trim()).ok_or_else(|| {
         refuse("balance_due_at", Some(&text.into()), "Unix seconds or a time such as 2026-11-21T00:00:00Z")
     })
-}
-
-fn requests(text: &str, currency: Currency) -> Result<Vec<RefundRequest>, ShopError> {
-    let rule = "a JSON list of {\"id\", \"amount\", \"reason\"}";
-    let value: Value = serde_json::from_str(text).unwrap_or_default();
-    let Some(list) = value.as_array() else {
-        return Err(refuse("tandem.refund_requests", Some(&value), rule));
-    };
-    let request = |(i, row): (usize, &Value)| {
-        let path = |name: &str| format!("tandem.refund_requests[{i}].{name}");
-        let id = row.get("id").and_then(Value::as_str);
-        let amount = row.get("amount").filter(|a| !a.is_null());
-        Ok(RefundRequest {
-            id: id.ok_or_else(|| refuse(&path("id"), row.get("id"), "a string"))?.to_owned(),
-            amount: amount.map(|a| money(&path("amount"), Some(a), currency)).transpose()?,
-            reason: row.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        })
-    };
-    list.iter().enumerate().map(request).collect()
 }
 
 /// The lines, for the payment page alone: one that cannot be shown exactly leaves them all out.

@@ -148,15 +148,11 @@ impl ShopifyClient {
             return Ok(());
         }
         let mut sales = held.sales.clone();
-        // What staff recorded by hand is the record of one refund of that amount, as the plan takes it.
         let by_hand = held.order.refunds.iter().filter(|r| r.request.is_none());
         let mut by_hand: Vec<i64> = by_hand.map(|r| r.amount).collect();
-        let made =
-            telling.view.refunds.iter().filter(|r| !matches!(r.status.as_str(), "failed" | "canceled"));
+        let made = telling.view.refunds.iter().filter(|r| r.stands());
         for line in made.filter(|line| held.refunds.iter().all(|known| known.refund != line.id)) {
-            let known = by_hand.iter().position(|amount| *amount == line.amount);
-            if let Some(known) = known.filter(|_| line.may_be_recorded()) {
-                by_hand.swap_remove(known);
+            if line.takes_record(&mut by_hand) {
                 continue;
             }
             let mut transactions = Vec::new();

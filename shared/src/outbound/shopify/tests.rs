@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::System;
 use crate::config::shopify::OrderMoney;
 use crate::domain::order::{CaptureMode, Collection, OrderStatus, RefundRequest};
 use crate::domain::view::{PaymentStatus, PaymentView};
@@ -45,9 +46,10 @@ fn client_of(settings: Shopify, answers: Vec<(u16, &'static str, Bytes)>) -> (Sh
         stripe: "stripe".into(),
         api_key: "tea-token".into(),
         webhook_secrets: vec![],
-        system: System::Shopify(settings),
+        system: System::Shopify(settings.clone()),
     };
-    (ShopifyClient::new(http.clone(), source, SecretString::from("token-of-the-store".to_owned())), http)
+    let token = SecretString::from("token-of-the-store".to_owned());
+    (ShopifyClient::new(http.clone(), source, token, settings), http)
 }
 
 fn json_answer(body: &Value) -> (u16, &'static str, Bytes) {

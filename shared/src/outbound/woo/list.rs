@@ -4,16 +4,15 @@
 //! read move to its end and push others forward, past a page's border. Only a page that lies within one second is
 //! followed by its number. A row that comes twice is harmless.
 
-use http::{Method, header};
+use http::Method;
 use serde_json::Value;
 
 use super::{WooClient, answer};
-use crate::domain::time::UnixTime;
-use crate::inbound::sha256_hex;
+use crate::domain::time::{Seconds, UnixTime};
 use crate::inbound::woo::seconds;
-use crate::outbound::http::HttpResponse;
+use crate::outbound::shop::call::date;
 use crate::outbound::shop::field::refuse;
-use crate::outbound::shop::{OrderRef, Page, ShopError};
+use crate::outbound::shop::{OrderRef, Page, ShopError, state_of};
 
 /// The most that WooCommerce gives at once.
 const PER_PAGE: usize = 100;
@@ -69,18 +68,12 @@ impl WooClient {
         let last = orders.iter().map(|o| o.updated_at).max();
         let next = last.filter(|_| orders.len() >= PER_PAGE).map(|last| at.next(last.0).text());
         // What changes within the second of the answer may change again within it.
-        let as_of = now.map(|now| UnixTime(now - 1)).or(last).unwrap_or(since);
+        let as_of = now.map(|now| now - Seconds(1)).or(last).unwrap_or(since);
         Ok(Page { orders, as_of, next_cursor: next })
     }
 }
 
-/// The shop's own clock.
-fn date(answer: &HttpResponse) -> Option<i64> {
-    let text = answer.headers().get(header::DATE)?.to_str().ok()?;
-    jiff::fmt::rfc2822::parse(text).ok().map(|time| time.timestamp().as_second())
-}
-
-fn line(i: usize, row: &Value, now: Option<i64>) -> Result<OrderRef, ShopError> {
+fn line(i: usize, row: &Value, now: Option<UnixTime>) -> Result<OrderRef, ShopError> {
     let id = row.get("id").and_then(Value::as_u64).filter(|id| *id > 0);
     let id = id.ok_or_else(|| refuse(&format!("orders[{i}].id"), row.get("id"), "a whole number above 0"))?;
     let modified = row.get("date_modified_gmt");
@@ -89,10 +82,7 @@ fn line(i: usize, row: &Value, now: Option<i64>) -> Result<OrderRef, ShopError> 
         refuse(&format!("orders[{i}].date_modified_gmt"), modified, rule)
     })?;
     let updated_at = UnixTime(i64::try_from(version).unwrap_or(i64::MAX));
-    // Its second is not over: it may change in a way that neither the time nor the row tells, so the next listing names
-    // it once more.
-    let fresh = now.filter(|now| updated_at.0 >= now - 1).map_or_else(String::new, |now| now.to_string());
-    let state = sha256_hex(format!("{row}{fresh}").as_bytes()).chars().take(16).collect();
+    let state = state_of(row, updated_at, now);
     Ok(OrderRef { id: id.to_string(), version, updated_at, state: Some(state) })
 }
 
@@ -123,7 +113,7 @@ mod tests {
     fn two_states_within_one_second_are_two_hints_and_an_open_second_is_named_again() {
         let row = |status: &str| serde_json::json!({"id": 34, "status": status, "date_modified_gmt": "2026-11-21T03:38:14"});
         let at = 1_795_232_294;
-        let state = |status, now| line(0, &row(status), Some(now)).unwrap().state;
+        let state = |status, now| line(0, &row(status), Some(UnixTime(now))).unwrap().state;
         assert_ne!(state("pending", at + 9), state("processing", at + 9));
         assert_eq!(state("pending", at + 9), state("pending", at + 99), "an old row stays the same hint");
         assert_ne!(state("pending", at), state("pending", at + 9), "its second was not over");

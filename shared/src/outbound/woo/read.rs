@@ -12,12 +12,12 @@ use super::marks::{self, Meta};
 use crate::config::woo::Woo;
 use crate::domain::money::Currency;
 use crate::domain::order::{
-    CaptureMode, Collection, Customer, Order, OrderStatus, PaymentEcho, RefundRequest, ReportedRefund,
+    CaptureMode, Collection, Customer, Order, OrderStatus, PaymentEcho, ReportedRefund,
 };
 use crate::domain::time::UnixTime;
 use crate::inbound::woo::seconds;
 use crate::outbound::shop::ShopError;
-use crate::outbound::shop::field::{checked, money, refuse};
+use crate::outbound::shop::field::{checked, money, refund_requests, refuse};
 
 /// An order, and what WooCommerce keeps of its payment.
 #[derive(Clone, Debug)]
@@ -106,7 +106,10 @@ pub(super) fn order(body: &Value, rows: Option<&Value>, asked: &str, woo: &Woo) 
         capture: capture(meta)?,
         deposit: meta.value(marks::DEPOSIT).map(|v| money(marks::DEPOSIT, Some(v), currency)).transpose()?,
         balance_due_at: balance(meta)?,
-        refund_requests: requests(meta, currency)?,
+        refund_requests: match meta.value(marks::REQUESTS) {
+            Some(value) => refund_requests(marks::REQUESTS, value, currency)?,
+            None => Vec::new(),
+        },
         refunds: reported(&books.rows),
         return_url: return_url(body),
         metadata: BTreeMap::new(),
@@ -233,41 +236,9 @@ fn capture(meta: Meta<'_>) -> Result<CaptureMode, ShopError> {
 
 fn balance(meta: Meta<'_>) -> Result<Option<UnixTime>, ShopError> {
     let Some(text) = meta.text(marks::BALANCE) else { return Ok(None) };
-    let time = match text.parse::<i64>() {
-        Ok(seconds) => Some(seconds),
-        Err(_) => text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second),
-    };
     let rule = "Unix seconds, or a time such as \"2026-11-21T00:00:00Z\"";
-    let time = time.ok_or_else(|| refuse(marks::BALANCE, meta.value(marks::BALANCE), rule))?;
-    Ok(Some(UnixTime(time)))
-}
-
-fn requests(meta: Meta<'_>, currency: Currency) -> Result<Vec<RefundRequest>, ShopError> {
-    let rule = "a JSON list of {\"id\", \"amount\", \"reason\"}";
-    let Some(value) = meta.value(marks::REQUESTS) else { return Ok(Vec::new()) };
-    // Forms of WordPress keep text; code keeps structures.
-    let parsed = match value {
-        Value::String(text) => serde_json::from_str(text).ok(),
-        other => Some(other.clone()),
-    };
-    let Some(Value::Array(list)) = parsed else { return Err(refuse(marks::REQUESTS, Some(value), rule)) };
-    let mut requests = Vec::new();
-    for (i, entry) in list.iter().enumerate() {
-        let field = |name: &str| format!("{}[{i}].{name}", marks::REQUESTS);
-        let id = entry.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
-        let id = id.ok_or_else(|| refuse(&field("id"), entry.get("id"), "a string that is never reused"))?;
-        let amount = match entry.get("amount") {
-            None | Some(Value::Null) => None,
-            amount => Some(money(&field("amount"), amount, currency)?),
-        };
-        let reason = entry.get("reason").and_then(Value::as_str).unwrap_or_default();
-        requests.push(RefundRequest {
-            id: id.to_owned(),
-            amount,
-            reason: reason.chars().take(200).collect(),
-        });
-    }
-    Ok(requests)
+    let time = UnixTime::parse(&text);
+    time.map(Some).ok_or_else(|| refuse(marks::BALANCE, meta.value(marks::BALANCE), rule))
 }
 
 fn refund_rows(rows: Option<&Value>, currency: Currency) -> Result<Vec<Row>, ShopError> {

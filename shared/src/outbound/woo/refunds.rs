@@ -36,11 +36,11 @@ pub(super) fn work(order: &Order, books: &Books, view: &PaymentView) -> Work {
     };
     // What was taken beyond the total never entered these books; the refunds that give it back must not leave them.
     let beyond = (view.amount_captured - (order.total - books.elsewhere).max(0)).max(0);
-    let counting = view.refunds.iter().filter(|r| stands(r)).map(|r| r.amount).sum::<i64>();
+    let counting = view.refunds.iter().filter(|r| r.stands()).map(|r| r.amount).sum::<i64>();
     let mut room = counting - beyond;
     for (i, line) in view.refunds.iter().enumerate() {
         let rows = of(&line.id);
-        let keep = usize::from(stands(line));
+        let keep = usize::from(line.stands());
         work.remove.extend(rows.iter().skip(keep).map(|row| row.id));
         if keep == 0 {
             work.failed.push(i);
@@ -49,13 +49,10 @@ pub(super) fn work(order: &Order, books: &Books, view: &PaymentView) -> Work {
             room -= line.amount;
         }
     }
-    // What staff recorded by hand is the record of one refund of that amount, as the plan takes it.
     let mut by_hand: Vec<i64> = books.rows.iter().filter(|r| r.refund.is_none()).map(|r| r.amount).collect();
-    for (i, line) in view.refunds.iter().enumerate().filter(|(_, line)| stands(line)) {
+    for (i, line) in view.refunds.iter().enumerate().filter(|(_, line)| line.stands()) {
         if of(&line.id).is_empty() {
-            let known = by_hand.iter().position(|amount| *amount == line.amount);
-            if let Some(known) = known.filter(|_| line.may_be_recorded()) {
-                by_hand.swap_remove(known);
+            if line.takes_record(&mut by_hand) {
                 room -= line.amount;
                 continue;
             }
@@ -68,11 +65,6 @@ pub(super) fn work(order: &Order, books: &Books, view: &PaymentView) -> Work {
         }
     }
     work
-}
-
-/// Whether a refund is made or on its way.
-fn stands(line: &RefundLine) -> bool {
-    !matches!(line.status.as_str(), "failed" | "canceled")
 }
 
 impl WooClient {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
+use crate::config::System;
 use crate::domain::order::{CaptureMode, Collection, OrderStatus};
 use crate::domain::view::{PaymentStatus, PaymentView, WriteBack};
 use crate::outbound::http::{Http, HttpRequest, SendError, SendFuture};
@@ -42,7 +43,8 @@ fn source(woo: Woo) -> ShopSource {
 
 fn client(woo: Woo, answers: Vec<Result<HttpResponse, SendError>>) -> (WooClient, Arc<Canned>) {
     let http = Arc::new(Canned { answers: Mutex::new(answers.into()), seen: Mutex::default() });
-    (WooClient::new(http.clone(), source(woo), SecretString::from("ck_a:cs_b".to_owned())), http)
+    let key = SecretString::from("ck_a:cs_b".to_owned());
+    (WooClient::new(http.clone(), source(woo.clone()), key, woo), http)
 }
 
 fn answer(status: u16, body: impl Into<Bytes>) -> Result<HttpResponse, SendError> {

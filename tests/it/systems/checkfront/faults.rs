@@ -1,76 +1,7 @@
 //! No call of v3 has an idempotency key: each write's answer is lost, or the write lands late, and the books are right all the same.
 
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use local::aws::io::HttpEffect;
-use local::aws::{Call, Faults};
-use shared::outbound::http::{HttpResponse, SendError};
-
+use super::super::kit::{How, Strike};
 use super::*;
-
-/// What becomes of the call that is struck.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
-    /// It arrives, its answer does not.
-    AnswerLost,
-    /// It never arrives.
-    NeverSent,
-    /// It arrives when everybody has forgotten it.
-    Late,
-}
-
-/// Strikes the n-th call of order-updater to the shop.
-struct Strike {
-    at: u32,
-    how: How,
-    seen: AtomicU32,
-    late: Mutex<Option<HttpEffect>>,
-}
-
-impl Strike {
-    fn on(stack: &Stack, at: u32, how: How) -> Arc<Self> {
-        let strike = Arc::new(Self { at, how, seen: AtomicU32::new(0), late: Mutex::default() });
-        stack.aws.set_faults(strike.clone());
-        strike
-    }
-
-    fn struck(&self) -> bool {
-        self.seen.load(Ordering::Relaxed) > self.at
-    }
-
-    async fn land(&self) {
-        let late = self.late.lock().unwrap().take();
-        if let Some(effect) = late {
-            effect.await.unwrap();
-        }
-    }
-}
-
-impl Faults for Strike {
-    fn around_http<'a>(
-        &'a self,
-        call: Call<'a>,
-        _timeout: Duration,
-        effect: HttpEffect,
-    ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, SendError>> + Send + 'a>> {
-        let ours = call.label.function == Some(Function::OrderUpdater) && call.label.service == "shop";
-        let hit = ours && self.seen.fetch_add(1, Ordering::Relaxed) == self.at;
-        Box::pin(async move {
-            if !hit {
-                return effect.await;
-            }
-            match self.how {
-                How::AnswerLost => drop(effect.await),
-                How::NeverSent => {}
-                How::Late => *self.late.lock().unwrap() = Some(effect),
-            }
-            Err(SendError::Unknown("the connection was reset".into()))
-        })
-    }
-}
 
 /// Every call of the telling that records the money, and every way in which it can be lost.
 #[tokio::test(start_paused = true)]

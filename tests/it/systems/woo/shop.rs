@@ -15,8 +15,7 @@ use shared::config::{ShopSource, System};
 use shared::domain::time::UnixTime;
 use shared::domain::view::{PaymentStatus as S, PaymentView};
 use shared::outbound::http::{Http, HttpRequest, SendError, SendFuture};
-use shared::outbound::shop::{OrderSystem as _, ShopError, Telling, Told};
-use shared::outbound::woo::WooClient;
+use shared::outbound::shop::{OrderSystem as _, ShopClient, ShopError, Telling, Told};
 use shared::secrets::SecretString;
 
 const KEY: &str = "ck_test:cs_test";
@@ -75,7 +74,7 @@ impl Http for Line {
 pub(super) struct World {
     pub(super) shop: Shop,
     pub(super) line: Arc<Line>,
-    pub(super) client: WooClient,
+    pub(super) client: ShopClient,
     pub(super) id: String,
 }
 
@@ -100,7 +99,7 @@ impl World {
             webhook_secrets: vec![],
             system: System::Woo(woo),
         };
-        let client = WooClient::new(line.clone(), source, SecretString::from(KEY));
+        let client = ShopClient::new(line.clone(), source, SecretString::from(KEY));
         let id = shop.place(order).unwrap().id;
         Self { shop, line, client, id }
     }

@@ -63,7 +63,7 @@ async fn told_with(at: usize, how: Cut, settings: Settings) -> (Shop, String, us
         late: StdMutex::default(),
     });
     let source = ShopSource { system: System::Shopify(settings), ..client(&shop).source().clone() };
-    let client = ShopifyClient::new(http.clone(), source, SecretString::from("token-for-tests".to_owned()));
+    let client = ShopClient::new(http.clone(), source, SecretString::from("token-for-tests".to_owned()));
     let mut recorded = 0;
     for (version, view) in [(1, view(PaymentStatus::Paid, 1250, 0)), (2, refunded())] {
         let mut tries = 0;
@@ -128,19 +128,12 @@ async fn between_our_reading_and_our_marking_a_person_marks_and_the_record_is_ta
         calls: StdMutex::default(),
         act: Box::new(move || {
             before.with_book(&paid, |book| {
-                let sale = Transaction {
-                    id: 1,
-                    kind: Kind::Sale,
-                    gateway: "Bank Deposit".into(),
-                    manual: true,
-                    amount: 1250,
-                    parent: None,
-                };
+                let sale = Transaction::manual_sale(1, "Bank Deposit", 1250);
                 book.transactions.push(sale);
             });
         }),
     });
-    let client = ShopifyClient::new(
+    let client = ShopClient::new(
         http,
         client(&shop).source().clone(),
         SecretString::from("token-for-tests".to_owned()),
