@@ -59,10 +59,12 @@ pub fn read(source: &ShopSource, bytes: &[u8]) -> Reading {
         return park("host is missing: nothing says which account it is from");
     }
     match (body.get("booking"), word(body.get("type")).as_str()) {
-        (Some(booking), _) => hint(source, bytes, "booking.code", &word(booking.get("code"))),
+        (Some(booking), _) => {
+            hint(source, bytes, &word(booking.get("code"))).unwrap_or_else(|| park(&no_code("booking.code")))
+        }
         (None, "transaction") => {
             let code = word(body.get("transaction").and_then(|t| t.get("booking_id")));
-            hint(source, bytes, "transaction.booking_id", &code)
+            hint(source, bytes, &code).unwrap_or_else(|| park(&no_code("transaction.booking_id")))
         }
         // Items, rates, events, calendars.
         (None, kind) if !kind.is_empty() => Reading::Unused,
@@ -71,11 +73,10 @@ pub fn read(source: &ShopSource, bytes: &[u8]) -> Reading {
 }
 
 /// There is no id of a delivery: one body is one event, however often and by how many webhooks it is told. A state that went
-/// and came back has the body that it had: the listing finds it.
-fn hint(source: &ShopSource, bytes: &[u8], field: &str, code: &str) -> Reading {
+/// and came back has the body that it had: the listing finds it. None if this is no booking's code.
+fn hint(source: &ShopSource, bytes: &[u8], code: &str) -> Option<Reading> {
     if !is_code(code) {
-        let reason = format!("{field} is missing or no booking code such as ABCD-211126");
-        return parked(Queue::Orders, &source.name, None, bytes, &reason);
+        return None;
     }
     let sha256 = sha256_hex(bytes);
     let event: String = sha256.chars().take(EVENT_DIGITS).collect();
@@ -86,7 +87,11 @@ fn hint(source: &ShopSource, bytes: &[u8], field: &str, code: &str) -> Reading {
         event: event.clone(),
         sha256: Some(sha256),
     };
-    Reading::Hint { queue: Queue::Orders, body, event }
+    Some(Reading::Hint { queue: Queue::Orders, body, event })
+}
+
+fn no_code(field: &str) -> String {
+    format!("{field} is missing or no booking code such as ABCD-211126")
 }
 
 /// The object inside, without the XML's root where it was kept.

@@ -145,6 +145,18 @@ fn what_names_no_booking_is_kept_with_its_reason() {
 }
 
 #[test]
+fn one_body_is_kept_for_each_reason_since_nobody_signed_it() {
+    let key = |code: Value| {
+        let body = json!({"host": "tours.checkfront.com", "booking": {"code": code}}).to_string();
+        match read(&source(), body.as_bytes()) {
+            Reading::Parked { body: Body::Parked { event, .. }, .. } => event.expect("a key of its own"),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(key(json!("4411")), key(json!("4412")), "whoever knows the path cannot fill the list");
+}
+
+#[test]
 fn items_rates_and_calendars_are_unused() {
     for kind in ["item", "rate", "event"] {
         let body = json!({"host": "tours.checkfront.com", "type": kind, "action": "update"}).to_string();
