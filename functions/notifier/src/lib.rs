@@ -135,6 +135,7 @@ impl Hand for Teller {
             Posted::Refused(status) => Own::Refused(vec![What::TellFailed {
                 effect: format!("notice:{notice}"),
                 detail: format!("it answers {status}"),
+                recorded: None,
             }]),
             Posted::Later => Own::Later(Seconds::minutes(1)),
         })

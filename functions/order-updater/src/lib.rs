@@ -116,10 +116,11 @@ impl Hand for Teller {
         {
             view.payment_url = Some(format!("{}/pay/{token}", base.trim_end_matches('/')));
         }
-        let refused = |detail: String| {
+        let failed = |detail: String, recorded: Option<i64>| {
             let effect = "tell".to_owned();
-            Ok(Own::Refused(vec![What::TellFailed { effect, detail }]))
+            Ok(Own::Refused(vec![What::TellFailed { effect, detail, recorded }]))
         };
+        let refused = |detail: String| failed(detail, None);
         let version = if planted(Bug::UnconditionalPush) { version + 1_000_000 } else { version };
         let id = key.order_id();
         let telling = Telling { id: &id, version, view: &view, recorded: state.recorded };
@@ -138,6 +139,7 @@ impl Hand for Teller {
             Err(ShopError::NotFound(_)) => refused("it does not know the order (404)".into()),
             Err(ShopError::Refused(status)) => refused(format!("it answers {status}")),
             Err(ShopError::Rejected(why)) => refused(why),
+            Err(ShopError::Stopped { why, recorded }) => failed(why, Some(recorded)),
             Err(ShopError::Wait { after, .. }) => Ok(Own::Later(Seconds(i64::from(after)))),
             Err(ShopError::Throttled { retry_after }) => {
                 Ok(Own::Later(Seconds(i64::from(retry_after.unwrap_or(60)))))

@@ -185,6 +185,9 @@ pub enum What {
         effect: String,
         /// What the other side said: a status code, never a body.
         detail: String,
+        /// How much of what the order system's own books hold as paid is our record all the same, ISO minor units.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recorded: Option<i64>,
     },
     /// A notice went out.
     Noticed {

@@ -258,8 +258,9 @@ impl State {
                 }
                 self.telling = 0;
             }
-            What::TellFailed { effect, detail } if effect == "tell" => {
+            What::TellFailed { effect, detail, recorded } if effect == "tell" => {
                 self.telling = 0;
+                self.recorded = recorded.map_or(self.recorded, |amount| amount.clamp(0, AMOUNT_MAX));
                 self.elsewhere = self.paid_beyond(self.recorded);
                 let again =
                     self.tell_failed.as_ref().is_some_and(|(version, _)| *version == self.view_version);

@@ -53,6 +53,8 @@ pub(super) enum How {
     NeverSent,
     /// It arrives when everybody has forgotten it.
     Late,
+    /// It never arrives; this is answered with 200.
+    Refused(&'static str),
 }
 
 /// Strikes the n-th call of order-updater to the shop.
@@ -100,6 +102,7 @@ impl Faults for Strike {
             match self.how {
                 How::AnswerLost => drop(effect.await),
                 How::NeverSent => {}
+                How::Refused(body) => return Ok(HttpResponse::new(body.into())),
                 How::Late => *self.late.lock().unwrap() = Some(effect),
             }
             Err(SendError::Unknown("the connection was reset".into()))

@@ -69,7 +69,7 @@ pub(super) fn of_fact(what: &What, before: &State) -> String {
         What::ViewTold { version, .. } => {
             format!("the order system acknowledged our view, version {version}")
         }
-        What::TellFailed { effect, detail } => format!("{effect} was refused for good: {detail}"),
+        What::TellFailed { effect, detail, .. } => format!("{effect} was refused for good: {detail}"),
         What::Noticed { key } => format!("notice {key} went out"),
         What::Unknown { was } => format!("a fact of kind {was:?}, which only another build can read"),
         What::Unread { was } => {

@@ -341,7 +341,11 @@ impl Bytes {
             21 => What::ViewTold { version: self.number(40), recorded: self.some(Self::amount) },
             22 => {
                 let effect = self.word(&["tell", "notice:case:limit"]);
-                What::TellFailed { effect, detail: "it answers 422".into() }
+                What::TellFailed {
+                    effect,
+                    detail: "it answers 422".into(),
+                    recorded: self.some(Self::amount),
+                }
             }
             _ => What::Noticed { key: self.word(&["case:limit", "ask:1", "gave_up:1"]) },
         }

@@ -26,14 +26,35 @@ pub(super) async fn tell(client: &CheckfrontClient, telling: &Telling<'_>) -> Re
         let status = marks.status.unwrap_or_default();
         return Ok(told(booking.order, marks.version, &status, ours));
     }
+    let Step { record, status } = decide(&client.settings, &booking, view, ours, &marks);
+    let money = bring_money(client, booking, &marks, telling, (record, ours)).await;
+    let (booking, ours) = money.map_err(|error| error.knowing(ours))?;
+    let rest = async {
+        if let Some(status) = status {
+            update(client, id, Form::new().set("status_id", status)).await?;
+        }
+        notes::write(client, id, &notes::telling(version, view, ours)).await
+    };
+    rest.await.map_err(|error| error.knowing(ours))?;
+    Ok(told(booking.order, version, view.status.name(), ours))
+}
+
+/// Records what is to be recorded; the booking then, and how much of its books is ours.
+async fn bring_money(
+    client: &CheckfrontClient,
+    booking: Booking,
+    marks: &Marks,
+    telling: &Telling<'_>,
+    (record, ours): (Record, i64),
+) -> Result<(Booking, i64), ShopError> {
+    let Telling { id, version, view, .. } = *telling;
     if booking.order.currency != view.currency {
         return Err(ShopError::Rejected(format!(
             "the booking is in {} and the payment in {}; look at the account's currency",
             booking.order.currency, view.currency
         )));
     }
-    let Step { record, status } = decide(&client.settings, &booking, view, ours, &marks);
-    let (booking, ours) = match record {
+    Ok(match record {
         Record::Nothing => (booking, ours),
         Record::Later => {
             let why = "the booking's total is no longer the one that was paid; it is read first";
@@ -44,7 +65,7 @@ pub(super) async fn tell(client: &CheckfrontClient, telling: &Telling<'_>) -> Re
             return Err(ShopError::Rejected(words));
         }
         Record::SetPaid(amount) => {
-            let tried = intend(client, &booking, &marks, telling, amount, ours).await?;
+            let tried = intend(client, &booking, marks, telling, amount, ours).await?;
             let booking = set_paid(client, booking, tried).await?;
             (booking, ours + amount)
         }
@@ -55,16 +76,11 @@ pub(super) async fn tell(client: &CheckfrontClient, telling: &Telling<'_>) -> Re
                 return Err(ShopError::Wait { after: 300, why });
             }
             import::unit(client, &booking).await?;
-            intend(client, &booking, &marks, telling, amount, ours).await?;
+            intend(client, &booking, marks, telling, amount, ours).await?;
             let booking = import::import(client, booking, view, version, amount).await?;
             (booking, ours + amount)
         }
-    };
-    if let Some(status) = status {
-        update(client, id, Form::new().set("status_id", status)).await?;
-    }
-    notes::write(client, id, &notes::telling(version, view, ours)).await?;
-    Ok(told(booking.order, version, view.status.name(), ours))
+    })
 }
 
 fn told(order: Order, version: u64, status: &str, ours: i64) -> Told {

@@ -32,6 +32,14 @@ pub enum ShopError {
     /// It understood the request and will not do it.
     #[error("the order system refused the request: {0}")]
     Rejected(String),
+    /// It refused a step of a telling for good, and of what its books hold this much is known to be our own record.
+    #[error("the order system refused to be told further: {why}")]
+    Stopped {
+        /// What it said, and what to do.
+        why: String,
+        /// ISO minor units.
+        recorded: i64,
+    },
     /// Not now: an earlier request may still be under way there.
     #[error("the order system is asked again in {after} s: {why}")]
     Wait {
@@ -89,12 +97,23 @@ impl ShopError {
             | Self::Rejected(_)
             | Self::Refused(_) => Effect::SurelyNotDone,
             Self::Unknown(_)
+            | Self::Stopped { .. }
             | Self::ServerFault(_)
             | Self::TooLarge(_)
             | Self::NotJson { .. }
             | Self::ErrorInside(_)
             | Self::OtherOrder { .. }
             | Self::Field { .. } => Effect::Unknown,
+        }
+    }
+
+    /// A refusal within a telling, with how much of the books is known to be our own record by then: a record that nobody
+    /// acknowledges would count as paid by other means.
+    pub(crate) fn knowing(self, recorded: i64) -> Self {
+        match self {
+            Self::Rejected(why) => Self::Stopped { why, recorded },
+            Self::Refused(status) => Self::Stopped { why: format!("it answers {status}"), recorded },
+            other => other,
         }
     }
 

@@ -20,10 +20,14 @@ const MARKERS_MAX: usize = 20;
 impl ShopifyClient {
     pub(super) async fn bring(&self, telling: &Telling<'_>) -> Result<Told, ShopError> {
         let held = self.held(telling.id).await?;
+        let own = held.own(telling.recorded);
         if held.order.payment.as_ref().is_some_and(|p| p.version >= telling.version) {
-            let recorded = Some(held.own(telling.recorded));
-            return Ok(Told { order: held.order, recorded });
+            return Ok(Told { order: held.order, recorded: Some(own) });
         }
+        self.bring_all(held, telling).await.map_err(|error| error.knowing(own))
+    }
+
+    async fn bring_all(&self, held: Held, telling: &Telling<'_>) -> Result<Told, ShopError> {
         if telling.view.currency != held.order.currency {
             return Err(ShopError::Rejected(format!(
                 "the payment is in {}, the order in {}: see `money` of this source",
@@ -37,13 +41,17 @@ impl ShopifyClient {
             )));
         }
         let (held, recorded) = self.bring_payment(held, telling).await?;
-        self.bring_refunds(&held, telling, recorded).await?;
-        self.bring_tag(&held, telling).await?;
-        self.bring_fields(&held, telling).await?;
+        self.bring_rest(&held, telling, recorded).await.map_err(|error| error.knowing(recorded))?;
         let mut order = held.order;
         let status = telling.view.status.name().to_owned();
         order.payment = Some(PaymentEcho { version: telling.version, status });
         Ok(Told { order, recorded: Some(recorded) })
+    }
+
+    async fn bring_rest(&self, held: &Held, telling: &Telling<'_>, recorded: i64) -> Result<(), ShopError> {
+        self.bring_refunds(held, telling, recorded).await?;
+        self.bring_tag(held, telling).await?;
+        self.bring_fields(held, telling).await
     }
 
     /// Records what was captured; returns the order as it is then, and how much of its books is ours.

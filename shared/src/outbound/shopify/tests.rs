@@ -13,7 +13,6 @@ use crate::domain::order::{CaptureMode, Collection, OrderStatus, RefundRequest};
 use crate::domain::view::{PaymentStatus, PaymentView};
 use crate::outbound::http::{Http, HttpRequest, SendError, SendFuture};
 use crate::outbound::shop::BODY_BYTES_MAX;
-use crate::outbound::stripe::Effect;
 
 /// Answers each call with the next answer, the last one for ever.
 struct Canned {
@@ -327,8 +326,8 @@ async fn a_user_error_is_a_refusal_with_its_words_but_without_addresses() {
         let paid = view(PaymentStatus::Paid, 1250, 0);
         let telling = Telling { id: "450789469", version: 5, view: &paid, recorded: 0 };
         let error = client.tell(&telling).await.unwrap_err();
-        assert_eq!(error, ShopError::Rejected(format!("orderMarkAsPaid: {shown}")));
-        assert_eq!(error.effect(), Effect::SurelyNotDone);
+        let why = format!("orderMarkAsPaid: {shown}");
+        assert_eq!(error, ShopError::Stopped { why, recorded: 0 });
         let last = http.seen.lock().unwrap().last().unwrap()["variables"]["metafields"][0].clone();
         assert_eq!((&last["key"], &last["compareDigest"]), (&json!("record"), &json!("e")));
         let value: Value = serde_json::from_str(last["value"].as_str().unwrap()).unwrap();

@@ -54,6 +54,29 @@ async fn an_import_is_made_once_although_its_answer_is_lost() {
     }
 }
 
+/// Wherever the account refuses the rest, what it recorded before stays ours, and nobody is offered a refund of it.
+#[tokio::test(start_paused = true)]
+async fn a_telling_refused_halfway_leaves_no_payment_by_other_means() {
+    let import = "import_v4 = true\nimport_body = '{\"amount\":{amount},\"currency\":\"{currency}\"}'\n";
+    for settings in ["", import] {
+        for at in 0.. {
+            let stack = Stack::start(options(settings)).await.unwrap();
+            let id = place(&stack, simple(4830)).await;
+            let strike = Strike::on(&stack, at, How::Refused(r#"{"error":{"title":"no"}}"#));
+            pay(&stack, &id).await;
+            pass(&stack, Seconds::hours(2)).await;
+            let state = state(&stack, &id).await;
+            let (ours, what) = (book(&stack, &id).paid(), format!("{settings:?} at call {at}"));
+            assert_eq!((state.recorded, state.elsewhere(), state.excess()), (ours, 0, 0), "{what}");
+            if !strike.struck() {
+                assert!(at >= 5, "a telling reads, intends, records, reads and notes: {what}");
+                break;
+            }
+            assert!(cases(&stack, &id).await.iter().all(|kind| *kind == CaseKind::WriteBack), "{what}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_account_that_is_down_for_a_day_never_holds_up_stripe_and_is_told_afterwards() {
     let stack = start().await;

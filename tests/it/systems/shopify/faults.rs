@@ -1,5 +1,7 @@
 //! Answers that get lost, requests that land late, a store that is down: the books hold one sale and one refund all the same.
 
+use shared::domain::fact::CaseKind;
+
 use super::super::kit::{How, Strike};
 use super::*;
 
@@ -29,6 +31,27 @@ async fn a_payment_is_recorded_once_whichever_call_is_lost_and_however() {
                 break;
             }
         }
+    }
+}
+
+/// Wherever the store refuses the rest, what it recorded before stays ours, and nobody is offered a refund of it.
+#[tokio::test(start_paused = true)]
+async fn a_telling_refused_halfway_leaves_no_payment_by_other_means() {
+    let denied = r#"{"errors":[{"message":"denied","extensions":{"code":"ACCESS_DENIED"}}]}"#;
+    for at in 0.. {
+        let stack = start().await;
+        let id = place(&stack, simple(4830)).await;
+        let strike = Strike::on(&stack, at, How::Refused(denied));
+        pay(&stack, &id).await;
+        pass(&stack, Seconds::hours(2)).await;
+        let state = state(&stack, &id).await;
+        let ours: i64 = movements(&stack, &id).iter().map(|(_, amount)| amount).sum();
+        assert_eq!((state.recorded, state.elsewhere(), state.excess()), (ours, 0, 0), "at call {at}");
+        if !strike.struck() {
+            assert!(at >= 5, "a telling reads, records, marks, tags and writes its marker: {at}");
+            break;
+        }
+        assert_eq!(cases(&stack, &id).await, [CaseKind::WriteBack], "at call {at}");
     }
 }
 

@@ -49,8 +49,19 @@ fn our_own_record_in_its_books_is_not_another_payment() {
 #[test]
 fn a_record_that_was_refused_is_none_of_ours() {
     let story = Story::of(booked(1000, 0)).with_session(1).paid(1, 1000).see(What::Telling { records: 1000 });
-    let refused = story.see(What::TellFailed { effect: "tell".into(), detail: "paid already".into() });
+    let refused =
+        story.see(What::TellFailed { effect: "tell".into(), detail: "paid already".into(), recorded: None });
     assert_eq!(refused.order(booked(1000, 1000)).state().elsewhere(), 1000);
+}
+
+#[test]
+fn a_telling_refused_after_its_record_arrived_leaves_the_record_ours() {
+    let story = Story::of(booked(1000, 0)).with_session(1).paid(1, 1000).see(What::Telling { records: 1000 });
+    let shown = story.order(booked(1000, 1000));
+    let detail = "no such status".to_owned();
+    let refused = shown.see(What::TellFailed { effect: "tell".into(), detail, recorded: Some(1000) });
+    assert_eq!((refused.state().recorded, refused.state().elsewhere()), (1000, 0));
+    check(&refused, &["any: open case tell:6 (person_decides)"]);
 }
 
 #[test]

@@ -72,7 +72,11 @@ fn carried_out(story: Story, effect: &str, how: u8) -> Story {
         (Terms::Tell { .. } | Terms::Notice { .. }, how) => {
             story.claims.remove(effect);
             match how {
-                0 => story.see(What::TellFailed { effect: effect.into(), detail: "it answers 422".into() }),
+                0 => story.see(What::TellFailed {
+                    effect: effect.into(),
+                    detail: "it answers 422".into(),
+                    recorded: None,
+                }),
                 _ => shows(story, &claim.terms),
             }
         }

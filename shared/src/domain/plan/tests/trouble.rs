@@ -131,7 +131,8 @@ fn a_customer_that_cannot_be_created_is_a_case_until_it_is_linked() {
 
 #[test]
 fn a_refused_write_back_is_repeated_once_per_approval() {
-    let refused = || What::TellFailed { effect: "tell".into(), detail: "it answers 422".into() };
+    let refused =
+        || What::TellFailed { effect: "tell".into(), detail: "it answers 422".into(), recorded: None };
     let story = Story::of(order(0));
     assert!(tells(&story));
     let story = story.see(refused()).settled();

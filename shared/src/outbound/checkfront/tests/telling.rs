@@ -104,7 +104,7 @@ async fn paid_there_too_is_put_before_a_person_once_and_nothing_is_recorded() {
     let both = view(PaymentStatus::Paid, 4830, 0);
     let answers = vec![paid("48.30", "PAID"), noted(&[]), ok(json!({}))];
     let (ended, posts) = told(CheckfrontSettings::default(), answers, &both).await;
-    let Err(ShopError::Rejected(why)) = ended else { panic!("{ended:?}") };
+    let Err(ShopError::Stopped { why, recorded: 0 }) = ended else { panic!("{ended:?}") };
     assert!(why.starts_with("paid in Checkfront too") && why.contains("48.30 CAD"), "{why}");
     assert_eq!(posts.len(), 1);
     assert!(posts[0].contains("tandem%20clash"), "{posts:?}");
@@ -152,7 +152,7 @@ async fn a_balance_that_is_not_what_was_paid_is_never_recorded_whole() {
     let (ended, posts) =
         told(CheckfrontSettings::default(), answers, &view(PaymentStatus::Paid, 4830, 0)).await;
     assert!(
-        matches!(&ended, Err(ShopError::Rejected(why)) if why.starts_with("only 38.30 CAD is unpaid")),
+        matches!(&ended, Err(ShopError::Stopped { why, recorded: 0 }) if why.starts_with("only 38.30 CAD is unpaid")),
         "{ended:?}"
     );
     assert!(posts.iter().all(|p| !p.contains("set_paid")));
@@ -172,7 +172,9 @@ async fn a_refused_set_paid_is_a_refusal_and_one_that_somebody_overtook_is_told_
         let (ended, _) =
             told(CheckfrontSettings::default(), answers, &view(PaymentStatus::Paid, 4830, 0)).await;
         match (expect, ended) {
-            ("refused", Err(ShopError::Rejected(why))) => assert!(!why.contains("example.com"), "{why}"),
+            ("refused", Err(ShopError::Stopped { why, recorded: 0 })) => {
+                assert!(!why.contains("example.com"), "{why}")
+            }
             ("again", Err(ShopError::Wait { .. })) => {}
             (_, ended) => panic!("{expect}: {ended:?}"),
         }
@@ -209,7 +211,7 @@ async fn an_import_records_a_part_once_both_apis_count_alike() {
     assert!(posts[2].ends_with("status_id=PART&notify=0"));
     let (ended, posts) = told(importing(), vec![paid("0.00", "PEND"), noted(&[]), v4(48)], &part).await;
     assert!(
-        matches!(&ended, Err(ShopError::Rejected(why)) if why.contains("set import_v4 = false")),
+        matches!(&ended, Err(ShopError::Stopped { why, recorded: 0 }) if why.contains("set import_v4 = false")),
         "{ended:?}"
     );
     assert!(posts.is_empty(), "nothing was written: {posts:?}");
