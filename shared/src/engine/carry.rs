@@ -192,7 +192,7 @@ impl Engine {
             }
             Ok(answer) if names_object(&answer.value) => Ok(Verdict::Done(answer.value)),
             // Stripe said yes in a body that names nothing: done or not, the object is searched for.
-            Ok(_) => Ok(Verdict::Later { after: None, unknown: true, server_error: true }),
+            Ok(_) => Ok(self.unknown(client, item, claim, true).await),
             Err(error) => self.judge_error(client, item, claim, &error).await,
         }
     }
@@ -247,7 +247,10 @@ impl Engine {
         }
         let waits = error.is_auth() || error.is_rate_limited() || error.status().is_none();
         match error.effect() {
-            Effect::Unknown => later(true, error.is_server_error() || error.is_idempotency_mismatch()),
+            Effect::Unknown => {
+                let stored = error.is_server_error() || error.is_idempotency_mismatch();
+                Ok(self.unknown(client, item, claim, stored).await)
+            }
             Effect::SurelyNotDone if waits => later(claim.unknown_since.is_some(), false),
             Effect::SurelyNotDone => {
                 // The refusal says nothing about an earlier call whose outcome is unknown, unless Stripe stored it.
@@ -260,6 +263,23 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// A call whose outcome nobody knows. Sent twice like that, what it made is searched for at once: the buyer waits, and
+    /// a payment page found an hour later has expired.
+    async fn unknown(
+        &self,
+        client: &StripeClient,
+        item: &OrderItem,
+        claim: &Claim,
+        server_error: bool,
+    ) -> Verdict {
+        if claim.unknown_since.is_some()
+            && let Ok(Some(value)) = self.find(client, item, claim).await
+        {
+            return Verdict::Done(value);
+        }
+        Verdict::Later { after: None, unknown: true, server_error }
     }
 
     /// A refused key may have been replaced: ask the secret store again.

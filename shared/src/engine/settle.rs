@@ -128,7 +128,7 @@ impl Engine {
     }
 
     /// Searches for the object that a creation of ours may have made.
-    async fn find(
+    pub(super) async fn find(
         &self,
         client: &StripeClient,
         item: &OrderItem,

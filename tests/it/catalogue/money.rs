@@ -121,6 +121,23 @@ async fn a_stored_500_is_not_asked_for_for_ever_and_the_buyer_pays() {
     ends(&stack, &id, S::Paid, 3_000, 0, "after a stored 500");
 }
 
+/// The simulation found it: each page was only looked for once it had expired, for as long as Stripe answered like that.
+#[tokio::test(start_paused = true)]
+async fn a_page_whose_answer_is_lost_twice_is_found_by_the_second_call() {
+    for mode in [FaultMode::ErrorAfter, FaultMode::ResetAfter] {
+        let stack = start().await;
+        let what = format!("{mode:?}");
+        strike(&stack, Method::POST, "/v1/checkout/sessions", mode, 100);
+        let id = place(&stack, euros(3_000, None)).await;
+        // One sweep, and so one more call.
+        stack.advance(Seconds::minutes(3), Some(Seconds::minutes(3))).await.unwrap();
+        assert_eq!(stack.sim.ledger().calls_to("POST", "/v1/checkout/sessions"), 2, "{what}");
+        stack.pay(&id, GOOD).await.unwrap();
+        stack.settle().await.unwrap();
+        ends(&stack, &id, S::Paid, 3_000, 0, &what);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_a_decline_the_next_try_reaches_the_card_and_another_card_pays() {
     let stack = start().await;
