@@ -39,6 +39,8 @@ pub(crate) struct Held {
     pub(crate) circles: bool,
     /// Hosts that do not answer.
     pub(crate) down: BTreeSet<&'static str>,
+    /// A host whose answers take so long.
+    pub(crate) slow: Option<(&'static str, Duration)>,
     /// `METHOD uri` of every request.
     pub(crate) requests: Vec<String>,
 }
@@ -129,7 +131,13 @@ impl Http for FarSide {
             .header("request-id", "req_1")
             .body(bytes)
             .unwrap();
-        Box::pin(async { Ok(response) })
+        let slow = held.slow.filter(|(host, _)| request.uri().host() == Some(*host));
+        Box::pin(async move {
+            if let Some((_, span)) = slow {
+                tokio::time::sleep(span).await;
+            }
+            Ok(response)
+        })
     }
 }
 

@@ -153,6 +153,16 @@ async fn an_order_system_that_is_down_leaves_its_part_out_and_the_report_says_so
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_order_system_that_is_slow_costs_its_own_part_and_not_the_report() {
+    let stack = paid().await;
+    stack.held().slow = Some(("shop.test", Duration::from_secs(50)));
+    let report = reconcile(&stack).await;
+    assert_eq!((kinds(&report), report.agreed), (vec![], 6));
+    let want = "shop: not read to the end: no time left; use a shorter window";
+    assert_eq!(report.partial, [want]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refund_of_an_older_order_is_linked_by_its_intent() {
     let stack = paid().await;
     let engine = stack.engine(Function::Cli);
