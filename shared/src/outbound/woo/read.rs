@@ -190,13 +190,19 @@ fn told_view(version: u64, view: Option<&Value>) -> ToldView {
     }
 }
 
+/// Statuses of an order that waits for its money.
+const UNPAID: [&str; 2] = ["pending", "failed"];
+
 /// Statuses of a view under which an order may stay held.
 const HOLDS: [&str; 3] = ["processing", "disputed", "review"];
 
 fn echo(told: &ToldView, books: &Books) -> PaymentEcho {
-    // A hold that came too late, after the view that let go of it: a person has to see it.
-    let late = books.held.is_some() && !HOLDS.contains(&told.status.as_str());
-    let status = if late { format!("on-hold after {}", told.status) } else { told.status.clone() };
+    // A status that came too late, after the view that let go of it: a person has to see it. WooCommerce takes a write
+    // that was under way for a minute as it takes any other.
+    let held = books.held.is_some() && !HOLDS.contains(&told.status.as_str());
+    let unpaid = books.ours && told.captured > 0 && told.due == 0 && UNPAID.contains(&books.status.as_str());
+    let status =
+        if held || unpaid { format!("{} after {}", books.status, told.status) } else { told.status.clone() };
     PaymentEcho { version: told.version, status }
 }
 

@@ -388,6 +388,23 @@ async fn the_highest_version_is_what_it_was_told_whatever_came_later() {
 }
 
 #[tokio::test]
+async fn a_status_that_lands_after_the_order_was_paid_is_no_echo_of_ours() {
+    use PaymentStatus as S;
+    for (status, must) in [
+        ("processing", "paid"),
+        ("completed", "paid"),
+        ("failed", "failed after paid"),
+        ("pending", "pending after paid"),
+    ] {
+        let (key, told) = view(12, S::Paid, 6978, 0);
+        let mut order = but(meta(&[("_tandem_paid", "pi_1".into()), (key.as_str(), told)]));
+        order["status"] = status.into();
+        order["date_paid_gmt"] = "2026-11-21T03:40:00".into();
+        assert_eq!(read(order).await.unwrap().payment.unwrap().status, must);
+    }
+}
+
+#[tokio::test]
 async fn refunds_with_our_mark_are_ours_once_and_any_other_is_reported() {
     let mut order = good();
     order["refunds"] = json!([{"id": 1, "total": "-5.00"}]);
