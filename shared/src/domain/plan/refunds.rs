@@ -27,10 +27,12 @@ impl Draft<'_> {
             for wanted in &order.refund_requests {
                 let id = format!("shop:{}", wanted.id);
                 if !self.state.requests.contains_key(&id) {
-                    let left = self.state.captured()
-                        - self.state.refunded()
-                        - self.state.asked()
-                        - self.state.lost();
+                    let asked = self.state.asked();
+                    let left = self.state.captured() - self.state.refunded() - asked - self.state.lost();
+                    // All that is left is nothing only until it is decided what becomes of what was asked for before.
+                    if wanted.amount.is_none() && left <= 0 && asked > 0 {
+                        continue;
+                    }
                     if self.ask_for_shop(&id, wanted.amount.unwrap_or(left.max(0))) {
                         // Parts of the next are taken from what these leave.
                         break;

@@ -2,7 +2,7 @@
 
 use super::kit::{Story, check, decided, order, refund as refund_view};
 use crate::domain::fact::{Decision, OrderView, What};
-use crate::domain::order::{Collection, OrderStatus, ReportedRefund};
+use crate::domain::order::{Collection, OrderStatus, RefundRequest, ReportedRefund};
 use crate::domain::view::PaymentStatus;
 
 /// The order with so much in its system's own books.
@@ -75,6 +75,24 @@ fn an_order_paid_twice_over_is_proposed_for_a_refund_that_a_person_decides() {
     // The other payment was taken back there: nothing is called for any more.
     let alone = settled.order(booked(1000, 0)).settled();
     assert!(!alone.state().case_open("refund:excess:ch_1:1000"));
+}
+
+/// All that was taken is proposed to go back: a wish for all that is left waits for what becomes of that.
+#[test]
+fn a_wish_for_all_that_is_left_waits_for_the_proposal_that_holds_it() {
+    let wish = RefundRequest { id: "r1".into(), amount: None, reason: "all of it".into() };
+    let wishes = OrderView { refund_requests: vec![wish], ..booked(1000, 1000) };
+    let story = Story::of(booked(1000, 0)).with_session(1).order(booked(1000, 1000)).paid(1, 1000).settled();
+    let asked = story.order(wishes).settled();
+    assert!(!asked.state().requests.contains_key("shop:r1"));
+    check(&asked, &[]);
+    let kept = asked.clone().see(decided("refund:excess:ch_1:1000", Decision::Deny)).settled();
+    assert_eq!(kept.state().requests["shop:r1"].amount, 1000);
+    let approved = asked.see(decided("refund:excess:ch_1:1000", Decision::Approve));
+    let back =
+        approved.see(refund_view("re_1", "ch_1", 1000, "succeeded", Some("excess:ch_1:1000"))).settled();
+    check(&back, &[]);
+    assert_eq!((back.state().asked(), back.state().refunded()), (0, 1000));
 }
 
 #[test]
