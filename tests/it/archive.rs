@@ -167,8 +167,10 @@ async fn an_edit_of_an_archive_or_of_what_the_head_keeps_is_seen() {
     let head = table.item("head").await.unwrap();
     for name in ["snapshot", "archived", "head_hash"] {
         let mut edited = head.clone();
-        let other = text(&head, name).replacen('1', "2", 1);
-        assert_ne!(other, text(&head, name));
+        let held = text(&head, name);
+        // A hash may lack any one digit.
+        let digit = held.chars().find(char::is_ascii_digit).unwrap();
+        let other = held.replacen(digit, if digit == '1' { "2" } else { "1" }, 1);
         edited.insert(name.into(), AttributeValue::S(other));
         table.put(edited).await;
         let load = engine.store.load(&key).await;
