@@ -8,7 +8,7 @@ use local::shop::Speaks;
 use shared::planted::{Bug, plant};
 use sim::cut::Cut;
 use sim::interleave::{Effort, pairs};
-use sim::report::{Depth, explore_all, report};
+use sim::report::{Depth, Part, explore_all, report};
 use sim::scenario;
 use sim::sweep::{Plan, Run, sweep};
 
@@ -76,6 +76,8 @@ enum Command {
     },
     /// Sweeps, interleaves and plants bugs, and prints one report in Markdown.
     Report {
+        /// Only these parts: stories, meetings, bugs, or an order system's `kind`.
+        parts: Vec<String>,
         /// Over the other order systems cut every call, not only those to the order system.
         #[arg(long)]
         every_call: bool,
@@ -146,11 +148,19 @@ fn main() -> ExitCode {
             sweep_some(&only, speaks, plan, threads.unwrap_or_else(cores))
         }
         Command::Teeth { only, most, hinted } => teeth(&only, if hinted { 0 } else { most }),
-        Command::Report { every_call, one_in, others_one_in, schedules, random, most, seed } => {
+        Command::Report { parts, every_call, one_in, others_one_in, schedules, random, most, seed } => {
+            let all = Part::all();
+            if let Some(unknown) = parts.iter().find(|name| all.iter().all(|part| part.name() != **name)) {
+                let names: Vec<&str> = all.iter().map(|part| part.name()).collect();
+                say(&format!("{unknown:?} is no part of the report; there are {}", names.join(", ")));
+                return ExitCode::from(2);
+            }
+            let wanted = |part: &Part| parts.is_empty() || parts.iter().any(|name| part.name() == name);
+            let parts = all.into_iter().filter(wanted).collect();
             let effort = Effort { most: schedules, random, seed };
             let others_service = (!every_call).then_some("shop");
             let plan = Plan { seed, one_in, others_one_in, service: None };
-            let (text, good) = report(Depth { plan, others_service, effort, most, threads: cores() });
+            let (text, good) = report(&Depth { parts, plan, others_service, effort, most, threads: cores() });
             say(&text);
             if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }

@@ -24,9 +24,42 @@ const BLIND: &[&str] = &[
     "a fault at a call that only a run with a fault makes",
 ];
 
+/// A part of the report, which can be run and kept by itself: all of them take hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Every story over the checkout protocol, cut.
+    Stories,
+    /// The stories over another order system, cut.
+    Over(Speaks),
+    /// Deliveries that meet.
+    Meetings,
+    /// Planted bugs.
+    Bugs,
+}
+
+impl Part {
+    /// All of them.
+    pub fn all() -> Vec<Self> {
+        let others = Speaks::ALL.iter().filter(|s| **s != Speaks::Checkout).map(|s| Self::Over(*s));
+        [Self::Stories, Self::Meetings, Self::Bugs].into_iter().chain(others).collect()
+    }
+
+    /// As it is called on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stories => "stories",
+            Self::Over(speaks) => speaks.kind(),
+            Self::Meetings => "meetings",
+            Self::Bugs => "bugs",
+        }
+    }
+}
+
 /// How much is done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Depth {
+    /// Of what.
+    pub parts: Vec<Part>,
     /// Which cuts.
     pub plan: Plan,
     /// Of the stories over the other order systems, only calls to this service are cut.
@@ -39,42 +72,83 @@ pub struct Depth {
     pub threads: usize,
 }
 
+/// What was run.
+#[derive(Default)]
+struct Ran {
+    stories: Option<Swept>,
+    others: Vec<(Speaks, Swept)>,
+    met: Vec<Explored>,
+    bitten: Vec<Bitten>,
+}
+
+impl Ran {
+    fn of(depth: &Depth) -> Self {
+        let mut ran = Self::default();
+        for part in &depth.parts {
+            match *part {
+                Part::Stories => ran.stories = Some(sweep(&scenario::all(), depth.plan, depth.threads)),
+                Part::Over(speaks) => ran.others.push((speaks, over(speaks, depth))),
+                Part::Meetings => ran.met = explore_all(&pairs::all(), depth.effort, depth.threads),
+                Part::Bugs => ran.bitten = bite_all(Bug::ALL, depth.threads, depth.most, |_| ()),
+            }
+        }
+        ran
+    }
+
+    fn swept(&self) -> impl Iterator<Item = &Swept> {
+        self.stories.iter().chain(self.others.iter().map(|(_, swept)| swept))
+    }
+
+    fn violations(&self) -> usize {
+        self.swept().map(|s| s.bad.len()).sum::<usize>() + self.met.iter().map(|m| m.bad.len()).sum::<usize>()
+    }
+
+    fn killed(&self) -> usize {
+        self.bitten.iter().filter(|b| b.by.is_some()).count()
+    }
+}
+
 /// Every meeting, side by side, in their order.
 pub fn explore_all(meetings: &[Meeting], effort: Effort, threads: usize) -> Vec<Explored> {
     all_side_by_side(meetings, threads, |meeting| explore(meeting, effort))
 }
 
-/// Runs it all. The text, and whether nothing bad was found and every planted bug killed.
-pub fn report(depth: Depth) -> (String, bool) {
+/// Runs its parts. The text, and whether nothing bad was found and every planted bug killed.
+pub fn report(depth: &Depth) -> (String, bool) {
     let began = Instant::now();
-    let swept = sweep(&scenario::all(), depth.plan, depth.threads);
-    let others: Vec<(Speaks, Swept)> =
-        Speaks::ALL.iter().filter(|s| **s != Speaks::Checkout).map(|s| (*s, over(*s, depth))).collect();
-    let met = explore_all(&pairs::all(), depth.effort, depth.threads);
-    let bitten = bite_all(Bug::ALL, depth.threads, depth.most, |_| ());
-    let elsewhere: usize = others.iter().map(|(_, swept)| swept.bad.len()).sum();
-    let violations = swept.bad.len() + elsewhere + met.iter().map(|m| m.bad.len()).sum::<usize>();
-    let alive = bitten.iter().filter(|b| b.by.is_none()).count();
+    let ran = Ran::of(depth);
     let mut text = String::new();
-    summary(&mut text, depth, &swept, &met, &bitten);
+    summary(&mut text, depth, &ran);
     let _ = writeln!(text, "| wall time | {} s on {} threads |\n", began.elapsed().as_secs(), depth.threads);
-    grid(&mut text, &swept);
-    systems(&mut text, depth, &others);
-    meetings(&mut text, &met);
-    teeth(&mut text, &bitten);
-    rare(&mut text, &swept);
-    let _ = writeln!(text, "## What it cannot see\n");
-    text.extend(BLIND.iter().map(|line| format!("- {line}.\n")));
-    (text, violations == 0 && alive == 0)
+    if let Some(swept) = &ran.stories {
+        grid(&mut text, swept);
+    }
+    if !ran.others.is_empty() {
+        systems(&mut text, depth, &ran.others);
+    }
+    if !ran.met.is_empty() {
+        meetings(&mut text, &ran.met);
+    }
+    if !ran.bitten.is_empty() {
+        teeth(&mut text, &ran.bitten);
+    }
+    if let Some(swept) = &ran.stories {
+        rare(&mut text, swept);
+    }
+    if depth.parts.len() > 1 {
+        let _ = writeln!(text, "## What it cannot see\n");
+        text.extend(BLIND.iter().map(|line| format!("- {line}.\n")));
+    }
+    (text, ran.violations() == 0 && ran.killed() == ran.bitten.len())
 }
 
 /// All stories over one order system.
-fn over(speaks: Speaks, depth: Depth) -> Swept {
+fn over(speaks: Speaks, depth: &Depth) -> Swept {
     let stories: Vec<_> = scenario::all().into_iter().map(|s| s.over(speaks)).collect();
     sweep(&stories, Plan { service: depth.others_service, ..depth.plan }, depth.threads)
 }
 
-fn systems(text: &mut String, depth: Depth, others: &[(Speaks, Swept)]) {
+fn systems(text: &mut String, depth: &Depth, others: &[(Speaks, Swept)]) {
     let cut = depth.others_service.map_or("every call", |_| "every call to the order system");
     let _ = writeln!(
         text,
@@ -97,25 +171,42 @@ fn systems(text: &mut String, depth: Depth, others: &[(Speaks, Swept)]) {
     text.push('\n');
 }
 
-fn summary(text: &mut String, depth: Depth, swept: &Swept, met: &[Explored], bitten: &[Bitten]) {
+fn summary(text: &mut String, depth: &Depth, ran: &Ran) {
     let share = |one_in: u64| if one_in == 1 { "all".to_owned() } else { format!("1 in {one_in}") };
-    let killed = bitten.iter().filter(|b| b.by.is_some()).count();
-    let schedules: usize = met.iter().map(|m| m.run + m.random).sum();
-    let bad = swept.bad.len() + met.iter().map(|m| m.bad.len()).sum::<usize>();
-    let rows = [
-        ("stories", swept.scenarios.to_string()),
-        ("calls of theirs that are cut", swept.ios.to_string()),
-        ("ways a call fails", swept.by_mode.len().to_string()),
-        ("runs with a fault", swept.runs.to_string()),
-        ("of the faults of one delivery", share(depth.plan.one_in)),
-        ("of the other lengths", share(depth.plan.others_one_in)),
-        ("meetings, schedules run", format!("{}, {schedules}", met.len())),
-        ("seeds: cuts, schedules", format!("{}, {}", depth.plan.seed, depth.effort.seed)),
-        ("violations", bad.to_string()),
-        ("planted bugs killed", format!("{killed} of {}", bitten.len())),
-        ("slowest to settle, virtual", format!("{} s (`{}`)", swept.slowest.0, swept.slowest.1)),
-        ("most calls within a simulated hour", format!("{} (`{}`)", swept.busiest.0, swept.busiest.1)),
-    ];
+    let mut rows = Vec::new();
+    let swept: Vec<&Swept> = ran.swept().collect();
+    let sum = |of: fn(&Swept) -> usize| swept.iter().map(|s| of(s)).sum::<usize>().to_string();
+    if let Some(first) = swept.first() {
+        let last = |of: fn(&Swept) -> &(i64, String)| swept.iter().map(|s| of(s)).max().unwrap_or(of(first));
+        let (slowest, run) = last(|s| &s.slowest);
+        rows.extend([
+            ("stories", sum(|s| s.scenarios)),
+            ("calls of theirs that are cut", sum(|s| s.ios)),
+            ("ways a call fails", first.by_mode.len().to_string()),
+            ("runs with a fault", sum(|s| s.runs)),
+            ("of the faults of one delivery", share(depth.plan.one_in)),
+            ("of the other lengths", share(depth.plan.others_one_in)),
+            ("seed of the cuts", depth.plan.seed.to_string()),
+            ("slowest to settle, virtual", format!("{slowest} s (`{run}`)")),
+        ]);
+        if let Some((calls, run)) = swept.iter().map(|s| &s.busiest).max() {
+            rows.push(("most calls within a simulated hour", format!("{calls} (`{run}`)")));
+        }
+    }
+    if !ran.met.is_empty() {
+        let schedules: usize = ran.met.iter().map(|m| m.run + m.random).sum();
+        let most = if depth.effort.most == usize::MAX {
+            "all within the bound".to_owned()
+        } else {
+            format!("at most {} each", depth.effort.most)
+        };
+        rows.push(("meetings", ran.met.len().to_string()));
+        rows.push(("schedules run", format!("{schedules}, {most}, seed {}", depth.effort.seed)));
+    }
+    if !ran.bitten.is_empty() {
+        rows.push(("planted bugs killed", format!("{} of {}", ran.killed(), ran.bitten.len())));
+    }
+    rows.push(("violations", ran.violations().to_string()));
     let _ = writeln!(text, "| | |\n| --- | --- |");
     text.extend(rows.iter().map(|(what, value)| format!("| {what} | {value} |\n")));
 }
