@@ -29,7 +29,7 @@ pub const SIGNATURES_MAX: usize = 8;
 const SECRET_BYTES_MIN: usize = 24;
 /// Shortest secret that is free text: people make these up themselves.
 const TEXT_BYTES_MIN: usize = 16;
-/// What secrets in paths sign to be compared.
+/// What signs secrets in paths to be compared.
 const PATH_TAG: &[u8] = b"the last part of a path";
 
 /// Why a request is refused. For logs and metrics only: the sender learns nothing of it.
@@ -152,11 +152,14 @@ impl WebhookSecret {
         Ok(Self(text.as_bytes().to_vec().into()))
     }
 
-    /// Whether `shown` is one of the secrets. What is compared are tags that each makes as a key, in constant time, and all
-    /// are compared: the time taken tells neither which one matched nor how far.
+    /// Whether `shown` is one of the secrets. What is compared are their tags, in constant time, and all are compared: the
+    /// time taken tells neither which one matched nor how far. The texts are what is signed, not the key: as keys, a text
+    /// and the same with a NUL behind it are one.
     fn any_is(secrets: &[Self], shown: &str) -> bool {
-        let shown = Self(shown.as_bytes().to_vec().into()).sign(&[PATH_TAG]);
-        any_matches(secrets, &[shown], &[PATH_TAG])
+        let by = Self(PATH_TAG.to_vec().into());
+        let shown = [by.sign(&[shown.as_bytes()])];
+        let is = |secret: &Self| any_matches(std::slice::from_ref(&by), &shown, &[secret.0.expose_secret()]);
+        secrets.iter().fold(false, |any, secret| any | is(secret))
     }
 
     fn mac(&self, parts: &[&[u8]]) -> Option<Hmac<Sha256>> {

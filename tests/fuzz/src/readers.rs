@@ -31,12 +31,12 @@ fn json(data: &[u8]) -> Option<Value> {
 }
 
 /// By its grammar alone: a field that nobody reads may hold a number past any float.
-fn is_json_object(data: &[u8]) -> bool {
+pub(crate) fn is_json_object(data: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(data).is_ok() && data.trim_ascii_start().starts_with(b"{")
 }
 
 /// What may be queued: small, and read back as it was.
-fn may_be_queued(body: &Body) {
+pub(crate) fn may_be_queued(body: &Body) {
     let message = Message::new("corr", body.clone());
     let text = match serde_json::to_string(&message) {
         Ok(text) => text,
@@ -47,7 +47,7 @@ fn may_be_queued(body: &Body) {
 }
 
 /// A parked body carries its hash and size, whatever it was.
-fn is_parked_with_its_size(body: &Body, data: &[u8]) {
+pub(crate) fn is_parked_with_its_size(body: &Body, data: &[u8]) {
     let Body::Parked { size, sha256, .. } = body else { panic!("{body:?} is not parked") };
     assert_eq!((*size, sha256.as_str()), (data.len(), shared::inbound::sha256_hex(data).as_str()));
 }

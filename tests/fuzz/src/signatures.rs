@@ -18,7 +18,7 @@ const NOW: i64 = 1_800_000_000;
 const OURS: &[u8] = b"a secret of ours for a fuzzer";
 const THEIRS: &[u8] = b"a secret of somebody else's...";
 
-fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
+pub(crate) fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| panic!("any key is one"));
     mac.update(text);
     mac.finalize().into_bytes().to_vec()

@@ -81,6 +81,16 @@ fn the_path_must_know_one_of_the_secrets_and_the_body_our_host() {
     assert_eq!(verified(Some(SECRET), &flat), Err(Refusal::OtherShop));
 }
 
+/// The fuzzer found it: HMAC fills a short key up with zeros.
+#[test]
+fn a_secret_with_more_behind_it_is_another() {
+    let body = booking("PAID", "0.00", json!({})).to_string();
+    assert_eq!(verified(Some(SECRET), &body), Ok(()));
+    for tail in ["\0", "\0\0", "x"] {
+        assert_eq!(verified(Some(&format!("{SECRET}{tail}")), &body), Err(Refusal::Mismatch), "{tail:?}");
+    }
+}
+
 #[test]
 fn a_weak_secret_or_one_that_no_path_holds_is_refused() {
     use crate::inbound::BadWebhookSecret;
