@@ -123,7 +123,8 @@ impl Hand for Teller {
         let refused = |detail: String| failed(detail, None);
         let version = if planted(Bug::UnconditionalPush) { version + 1_000_000 } else { version };
         let id = key.order_id();
-        let telling = Telling { id: &id, version, view: &view, recorded: state.recorded };
+        let total = state.order.as_ref().map_or(0, |order| order.total);
+        let telling = Telling { id: &id, version, view: &view, recorded: state.recorded, total };
         match engine.shop(key).await?.tell(&telling).await {
             // It holds what this history never told, as after a restore: what it shows is seen, and the next version lies above.
             Ok(Told { order, .. }) if forgotten(state, &order) => {

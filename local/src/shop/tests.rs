@@ -73,7 +73,7 @@ async fn tell(
     version: u64,
     view: &PaymentView,
 ) -> Result<Order, ShopError> {
-    let telling = Telling { id, version, view, recorded: 0 };
+    let telling = Telling { id, version, view, recorded: 0, total: view.amount_captured };
     client.tell(&telling).await.map(|told| told.order)
 }
 

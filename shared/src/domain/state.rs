@@ -116,6 +116,9 @@ pub struct State {
     pub notices: BTreeSet<String>,
     /// The newest events and deliveries that facts name.
     pub hints: Recent,
+    /// The one of these by which the order was last seen to have changed.
+    #[serde(default)]
+    pub order_hint: Option<String>,
     /// Facts and claims that this build cannot read: the order waits for one that can.
     pub unread: BTreeSet<String>,
     /// How often a person let it go on past the limit of facts, and how many there were then.
@@ -159,6 +162,9 @@ impl State {
         self.last_at = fact.at;
         if let Some(hint) = &fact.hint {
             self.hints.note(hint, HINTS_MAX);
+        }
+        if let What::OrderSeen(seen) = &fact.what {
+            self.doubt_the_last_look(seen, fact.hint.as_deref());
         }
         self.apply_what(fact);
         let view = self.compute_view();
@@ -279,6 +285,17 @@ impl State {
                 self.unread.insert(was.clone());
             }
         }
+    }
+
+    /// Of two states under one version (a second, in some order systems) nobody can tell which is the newer: whoever hints at
+    /// the one before once more makes us look again.
+    fn doubt_the_last_look(&mut self, seen: &OrderView, hint: Option<&str>) {
+        let same_version = self.order.as_ref().is_some_and(|known| known.version >= seen.version);
+        if let Some(last) = self.order_hint.take().filter(|last| same_version && hint != Some(last.as_str()))
+        {
+            self.hints.forget(&last);
+        }
+        self.order_hint = hint.map(str::to_owned);
     }
 
     fn see_order(&mut self, seen: &OrderView) {

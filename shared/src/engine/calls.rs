@@ -7,6 +7,7 @@ use crate::domain::money::Money;
 use crate::domain::order::Order;
 use crate::domain::plan::{Action, Do, Reason};
 use crate::domain::state::State;
+use crate::domain::time::Seconds;
 use crate::outbound::stripe::calls::{
     self, Buyer, CreateIntent, CreateRefund, CreateSession, RefundOf, SessionLine, StripeCall, marks,
 };
@@ -68,6 +69,14 @@ fn is_web_url(url: &str) -> bool {
         .is_ok_and(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some())
 }
 
+/// Stripe takes 30 minutes to 24 hours, counted on its own clock from the moment at which the request arrives
+/// (`checkout/sessions`, `expires_at`). Its clock is not ours, and a request may be on its way for a while: both ends are kept
+/// clear of.
+fn page_life(wanted: Seconds) -> Seconds {
+    const CLEAR: i64 = 5;
+    wanted.clamp(Seconds::minutes(30 + CLEAR), Seconds::minutes(24 * 60 - CLEAR))
+}
+
 impl Engine {
     /// Prepares the creation of a session. `base`: public base of the stable links.
     pub fn prepare_session(
@@ -109,7 +118,7 @@ impl Engine {
             buyer,
             success_url: order.return_url.clone().filter(|u| is_web_url(u)).unwrap_or_else(|| link.clone()),
             cancel_url: Some(link),
-            expires_at: Some(self.clock.now() + *ttl),
+            expires_at: Some(self.clock.now() + page_life(*ttl)),
             locale: None,
             client_reference_id: Some(order.id.chars().take(200).collect()),
             capture_method: manual_capture.then_some(CaptureMethod::Manual),
@@ -196,6 +205,14 @@ mod tests {
     use crate::domain::money::Currency;
     use crate::domain::order::{Item, OrderStatus};
     use crate::domain::time::UnixTime;
+
+    /// The deployed stack found it: its clock was a second ahead of Stripe's, and every page of 24 hours was refused.
+    #[test]
+    fn a_page_s_life_keeps_clear_of_both_of_stripe_s_limits() {
+        let of = |minutes: i64| page_life(Seconds::minutes(minutes));
+        assert_eq!((of(24 * 60), of(30)), (Seconds::minutes(24 * 60 - 5), Seconds::minutes(35)));
+        assert_eq!(of(60), Seconds::hours(1));
+    }
 
     fn order(items: &[(i64, u32)]) -> Order {
         let item = |(unit_amount, quantity): &(i64, u32)| Item {

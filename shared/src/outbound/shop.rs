@@ -72,6 +72,8 @@ pub struct Telling<'a> {
     pub view: &'a PaymentView,
     /// Of what the order system's books hold as paid: how much is known to be our own record.
     pub recorded: i64,
+    /// The order's total that the view was made of, ISO minor units.
+    pub total: i64,
 }
 
 /// What it holds after it was told.

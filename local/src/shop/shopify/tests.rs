@@ -111,7 +111,7 @@ async fn tell(
     view: &PaymentView,
     recorded: i64,
 ) -> Result<Told, ShopError> {
-    client.tell(&Telling { id, version, view, recorded }).await
+    client.tell(&Telling { id, version, view, recorded, total: view.amount_captured }).await
 }
 
 fn book(shop: &Shop, id: &str) -> Book {

@@ -33,19 +33,19 @@ pub(super) struct Step {
     pub(super) status: Option<String>,
 }
 
-/// What to do. `ours`: how much of what the books hold is our record.
+/// What to do. `ours`: how much of what the books hold is our record; `total`: what the view takes the booking's to be.
 pub(super) fn decide(
     settings: &CheckfrontSettings,
     booking: &Booking,
     view: &PaymentView,
-    ours: i64,
+    (ours, total): (i64, i64),
     marks: &Marks,
 ) -> Step {
     if !booking.order.status.stands() {
         // Cancelled, on hold, or in a status nobody explained: neither money nor status, or it would be undone.
         return Step { record: Record::Nothing, status: None };
     }
-    let record = match record(settings, booking, view, ours) {
+    let record = match record(settings, booking, view, (ours, total)) {
         // It was put before a person, who let it go on.
         Record::Clash(about, _) if marks.clashes.contains(&about) => Record::Nothing,
         record => record,
@@ -60,12 +60,21 @@ pub(super) fn decide(
     Step { record, status }
 }
 
-fn record(settings: &CheckfrontSettings, booking: &Booking, view: &PaymentView, ours: i64) -> Record {
+fn record(
+    settings: &CheckfrontSettings,
+    booking: &Booking,
+    view: &PaymentView,
+    (ours, total): (i64, i64),
+) -> Record {
     let (captured, balance) = (view.amount_captured, booking.balance());
     let missing = captured - ours;
     // What went back whole is not recorded as paid: v3 could not record that it went back.
     if missing <= 0 || view.amount_refunded >= captured {
         return Record::Nothing;
+    }
+    // It changed since, or what is read lags behind: no ground to put anything before a person.
+    if booking.order.total != total {
+        return Record::Later;
     }
     let money = |minor| Money::new(minor, booking.order.currency);
     let clash = |words: String| {

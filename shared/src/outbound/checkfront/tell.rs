@@ -18,7 +18,7 @@ const IMPORT_LANDS_WITHIN: Seconds = Seconds::minutes(5);
 
 /// See [`super::OrderSystem::tell`].
 pub(super) async fn tell(client: &CheckfrontClient, telling: &Telling<'_>) -> Result<Told, ShopError> {
-    let Telling { id, version, view, recorded } = *telling;
+    let Telling { id, version, view, recorded, total } = *telling;
     let booking = client.booking(id).await?;
     let marks = notes::read(client, &booking).await?;
     let ours = marks.ours(recorded, booking.paid());
@@ -26,7 +26,7 @@ pub(super) async fn tell(client: &CheckfrontClient, telling: &Telling<'_>) -> Re
         let status = marks.status.unwrap_or_default();
         return Ok(told(booking.order, marks.version, &status, ours));
     }
-    let Step { record, status } = decide(&client.settings, &booking, view, ours, &marks);
+    let Step { record, status } = decide(&client.settings, &booking, view, (ours, total), &marks);
     let money = bring_money(client, booking, &marks, telling, (record, ours)).await;
     let (booking, ours) = money.map_err(|error| error.knowing(ours))?;
     let rest = async {
@@ -88,7 +88,8 @@ fn told(order: Order, version: u64, status: &str, ours: i64) -> Told {
     Told { order: Order { payment: Some(echo), ..order }, recorded: Some(ours) }
 }
 
-/// Notes what is about to be recorded, unless that is what the last such note says. Whether it was: then it was tried before.
+/// Notes what is about to be recorded, unless that is what the last such note says. Whether the same money was noted before,
+/// under this view or an older one: then it was tried.
 async fn intend(
     client: &CheckfrontClient,
     booking: &Booking,
@@ -99,14 +100,14 @@ async fn intend(
 ) -> Result<bool, ShopError> {
     let intent =
         Intent { version: telling.version, from: booking.paid(), by: amount, to: ours + amount, at: None };
-    let noted = marks.open_intent().is_some_and(|known| Intent { at: None, ..known.clone() } == intent);
+    let known = marks.open_intent().filter(|known| (known.from, known.by) == (intent.from, intent.by));
+    let noted = known.is_some_and(|known| (known.version, known.to) == (intent.version, intent.to));
     // An import counts its minutes from its own note.
-    if noted && client.settings.import_body.is_none() {
-        return Ok(true);
+    if !noted || client.settings.import_body.is_some() {
+        let money = Money::new(amount, booking.order.currency);
+        notes::write(client, telling.id, &notes::intended(&intent, money)).await?;
     }
-    let money = Money::new(amount, booking.order.currency);
-    notes::write(client, telling.id, &notes::intended(&intent, money)).await?;
-    Ok(noted)
+    Ok(known.is_some())
 }
 
 /// Records the whole balance: `set_paid` goes with nothing else, and Checkfront refuses it on a booking that is paid.

@@ -134,14 +134,14 @@ async fn every_failure_says_whether_a_write_back_can_have_happened() {
     ] {
         let error = client(reply)
             .0
-            .tell(&Telling { id: "o 1", version: 7, view: &view, recorded: 0 })
+            .tell(&Telling { id: "o 1", version: 7, view: &view, recorded: 0, total: 1250 })
             .await
             .unwrap_err();
         assert_eq!(error.effect(), effect, "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
     let (client, http) = client(answer(200, json, good().to_string()));
-    client.tell(&Telling { id: "o 1", version: 7, view: &view, recorded: 0 }).await.unwrap();
+    client.tell(&Telling { id: "o 1", version: 7, view: &view, recorded: 0, total: 1250 }).await.unwrap();
     let request = http.seen.lock().unwrap().take().unwrap();
     assert_eq!(request.method(), Method::PATCH);
     let sent: WriteBack = serde_json::from_slice(request.body()).unwrap();

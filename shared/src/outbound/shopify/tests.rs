@@ -324,7 +324,7 @@ async fn a_user_error_is_a_refusal_with_its_words_but_without_addresses() {
         let answers = answers.iter().map(json_answer).collect();
         let (client, http) = client_of(Shopify::defaults(false), answers);
         let paid = view(PaymentStatus::Paid, 1250, 0);
-        let telling = Telling { id: "450789469", version: 5, view: &paid, recorded: 0 };
+        let telling = Telling { id: "450789469", version: 5, view: &paid, recorded: 0, total: 1250 };
         let error = client.tell(&telling).await.unwrap_err();
         let why = format!("orderMarkAsPaid: {shown}");
         assert_eq!(error, ShopError::Stopped { why, recorded: 0 });
@@ -342,8 +342,10 @@ async fn a_metafield_that_changed_meanwhile_is_waited_for() {
     let answers = [with(json!({ "tags": ["tandem-awaiting-payment"] })), stale];
     let (client, _) = client_of(Shopify::defaults(false), answers.iter().map(json_answer).collect());
     let open = view(PaymentStatus::AwaitingPayment, 0, 1250);
-    let error =
-        client.tell(&Telling { id: "450789469", version: 5, view: &open, recorded: 0 }).await.unwrap_err();
+    let error = client
+        .tell(&Telling { id: "450789469", version: 5, view: &open, recorded: 0, total: 1250 })
+        .await
+        .unwrap_err();
     assert!(matches!(error, ShopError::Wait { after: 60, .. }), "{error}");
 }
 
@@ -352,8 +354,10 @@ async fn a_payment_in_another_currency_is_not_written() {
     let (client, http) = client(&with(json!({})));
     let mut paid = view(PaymentStatus::Paid, 1250, 0);
     paid.currency = crate::domain::money::Currency::parse("USD").unwrap();
-    let error =
-        client.tell(&Telling { id: "450789469", version: 5, view: &paid, recorded: 0 }).await.unwrap_err();
+    let error = client
+        .tell(&Telling { id: "450789469", version: 5, view: &paid, recorded: 0, total: 1250 })
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("the payment is in USD, the order in EUR"), "{error}");
     assert_eq!(http.seen.lock().unwrap().len(), 1);
 }

@@ -109,7 +109,15 @@ impl World {
     }
 
     pub(super) async fn try_tell(&self, version: u64, view: &PaymentView) -> Result<Told, ShopError> {
-        self.client.tell(&Telling { id: &self.id, version, view, recorded: 0 }).await
+        self.client
+            .tell(&Telling {
+                id: &self.id,
+                version,
+                view,
+                recorded: 0,
+                total: view.amount_captured + view.amount_due,
+            })
+            .await
     }
 
     pub(super) async fn tell(&self, version: u64, view: &PaymentView) -> Told {

@@ -192,6 +192,14 @@ impl Story {
         self
     }
 
+    /// What made us look when the newest fact was recorded.
+    pub(crate) fn hinted(mut self, hint: &str) -> Self {
+        if let Some(fact) = self.facts.last_mut() {
+            fact.hint = Some(hint.into());
+        }
+        self
+    }
+
     pub(crate) fn later(mut self, by: Seconds) -> Self {
         self.now = self.now + by;
         self

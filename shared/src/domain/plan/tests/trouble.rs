@@ -266,3 +266,16 @@ fn what_was_taken_past_any_amount_is_not_taken_again() {
     let story = Story::of(order(i64::MAX)).with_session(1).paid(1, i64::MAX);
     assert_eq!(story.state().due(story.now), 0);
 }
+
+/// The simulation found it: a lagging read of another function undid what the poll had seen within the same second, and the
+/// poll's word counted as known for good.
+#[test]
+fn a_hint_is_known_no_more_once_another_state_of_the_same_version_was_seen() {
+    let seen = |total, version| OrderView { version, ..order(total) };
+    let story = Story::of(seen(1000, 7)).hinted("poll-a").order(seen(1200, 7)).hinted("poll-b");
+    assert!(!story.state().knows("poll-a") && story.state().knows("poll-b"));
+    let lagging = story.clone().order(seen(1000, 7)).hinted("stripe/evt_1");
+    assert!(!lagging.state().knows("poll-b"), "it makes us look again");
+    let newer = story.order(seen(1300, 8)).hinted("poll-c");
+    assert!(newer.state().knows("poll-b"), "the version tells which is the newer");
+}

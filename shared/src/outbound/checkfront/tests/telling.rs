@@ -39,7 +39,7 @@ async fn told(
     view: &PaymentView,
 ) -> (Result<Told, ShopError>, Vec<String>) {
     let (client, http) = client(settings, answers);
-    let ended = client.tell(&Telling { id: CODE, version: 7, view, recorded: 0 }).await;
+    let ended = client.tell(&Telling { id: CODE, version: 7, view, recorded: 0, total: 4830 }).await;
     let seen = http.seen.lock().unwrap();
     let posts = seen.iter().filter(|(what, _)| what.starts_with("POST"));
     (
@@ -156,6 +156,26 @@ async fn a_balance_that_is_not_what_was_paid_is_never_recorded_whole() {
         "{ended:?}"
     );
     assert!(posts.iter().all(|p| !p.contains("set_paid")));
+}
+
+/// The simulation found it: the record of an older view had arrived, a lagging read showed the booking unpaid, and the refusal of
+/// the next view's record made a payment by other means of it.
+#[tokio::test]
+async fn a_refusal_after_the_same_money_was_noted_for_an_older_view_is_waited_out() {
+    let money = Money::new(4830, Currency::parse("CAD").unwrap());
+    let intent = notes::Intent { version: 5, from: 0, by: 4830, to: 4830, at: None };
+    let refused = raw(400, "application/json", json!({"error": {"code": "paid"}}).to_string());
+    let answers = vec![
+        paid("0.00", "PEND"),
+        noted(&[notes::intended(&intent, money)]),
+        ok(json!({})),
+        refused,
+        paid("0.00", "PEND"),
+    ];
+    let (ended, posts) =
+        told(CheckfrontSettings::default(), answers, &view(PaymentStatus::Paid, 4830, 0)).await;
+    assert!(matches!(ended, Err(ShopError::Wait { .. })), "{ended:?}");
+    assert_eq!(posts.len(), 2, "noted under the new view, and tried once: {posts:?}");
 }
 
 #[tokio::test]
