@@ -45,6 +45,10 @@ enum Command {
         /// Write what was said to order systems over GraphQL into this file, one JSON object per line.
         #[arg(long, value_name = "FILE")]
         graphql: Option<PathBuf>,
+        /// Through the functions of a stack that was deployed to an emulator on loopback, described by this file
+        /// (tests/deployed/run writes it).
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["dynamodb", "sqs", "speaks"])]
+        deployed: Option<PathBuf>,
     },
     /// Keep the local stack up and print its addresses.
     Serve {
@@ -232,13 +236,22 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         sqs: None,
         speaks: "checkout".to_owned(),
         graphql: None,
+        deployed: None,
     };
     match cli.command.unwrap_or(demo) {
-        Command::Demo { record, dynamodb, sqs, speaks, graphql } => {
-            let foreign = local::aws::Foreign::at(dynamodb.as_deref(), sqs.as_deref())?;
+        Command::Demo { record, dynamodb, sqs, speaks, graphql, deployed } => {
+            let mut foreign = local::aws::Foreign::at(dynamodb.as_deref(), sqs.as_deref())?;
             let speaks = local::shop::Speaks::of(&speaks)
                 .ok_or_else(|| format!("{speaks:?} is no kind of order system"))?;
-            let options = local::demo::Options { record, foreign, speaks, graphql, ..Default::default() };
+            let deployed = match deployed {
+                Some(file) => Some(world::deployed(&file).await?),
+                None => None,
+            };
+            if let Some(far) = &deployed {
+                foreign = local::aws::Foreign::all_at(&far.aws)?;
+            }
+            let options =
+                local::demo::Options { record, foreign, speaks, graphql, deployed, ..Default::default() };
             let good = local::demo::run(options).await;
             return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }

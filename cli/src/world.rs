@@ -233,6 +233,22 @@ fn names_of(value: &Value) -> BTreeMap<String, String> {
     pairs.into_iter().filter_map(|(name, value)| variable_of(&name, value)).collect()
 }
 
+/// A stack on an emulator, by the file of tests/deployed/run: where it is and what CloudFormation says of it. Its secrets become
+/// those of the simulators.
+pub(crate) async fn deployed(path: &Path) -> Result<Arc<local::stack::Deployed>, Failure> {
+    let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
+    let mut far: local::stack::Deployed = serde_json::from_str(&text).map_err(|e| wrong(&e))?;
+    far.names = resource_names(path)?;
+    let config = Config::parse(TANDEM_TOML, &|name| far.names.get(name).cloned())?;
+    named(&config)?;
+    let sdk = aws::local(&far.aws);
+    for (name, value) in local::stack::secrets(&config, &[("shop", local::shop::Speaks::Checkout)]) {
+        crate::secrets::put(&sdk, &config.secrets, &name, &value).await?;
+    }
+    Ok(Arc::new(far))
+}
+
 /// The variable that an output or a parameter of the template stands for. An empty parameter is as in tandem.toml.
 fn variable_of(name: &str, value: String) -> Option<(String, String)> {
     if name.starts_with("TANDEM_") {

@@ -8,7 +8,9 @@ mod scenarios;
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use shared::clock::Clock;
 use shared::domain::ids::Function;
 use shared::domain::time::{Seconds, UnixTime};
 use shared::outbound::shop::{Hook, HookState, OrderSystem as _};
@@ -16,7 +18,7 @@ use shared::outbound::shop::{Hook, HookState, OrderSystem as _};
 pub use self::audit::{Expected, audit};
 use crate::aws::{FOREIGN_VISIBILITY_SECONDS, Foreign, VISIBILITY_SECONDS};
 use crate::shop::Speaks;
-use crate::stack::{Error, Options as StackOptions, Sabotage, Stack};
+use crate::stack::{Deployed, Error, Options as StackOptions, Sabotage, Stack};
 
 /// How to run the demo.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +33,8 @@ pub struct Options {
     pub foreign: Foreign,
     /// What the shop speaks.
     pub speaks: Speaks,
+    /// A deployed stack whose functions do the work.
+    pub deployed: Option<Arc<Deployed>>,
     /// Write what was said over GraphQL as JSON lines.
     pub graphql: Option<PathBuf>,
 }
@@ -65,12 +69,17 @@ pub async fn run(options: Options) -> bool {
 
 async fn play(options: &Options) -> Result<Vec<String>, Error> {
     let base = if options.in_process { StackOptions::in_process() } else { StackOptions::sockets() };
-    let foreign = options.foreign.clone();
+    let (foreign, deployed) = (options.foreign.clone(), options.deployed.clone());
+    // The simulators' clock begins with the emulator's.
+    let start = if deployed.is_some() { Clock::System.now() } else { base.start };
     // One shop beside it for every other order system.
     let others = Speaks::ALL.iter().copied().filter(|speaks| *speaks != options.speaks);
-    let beside = others.map(|speaks| (speaks.kind(), speaks)).collect();
+    let beside = others.map(|speaks| (speaks.kind(), speaks));
+    // What is deployed was built with the shipped configuration, which has one shop.
+    let beside = beside.filter(|_| deployed.is_none()).collect();
     let (sabotage, speaks) = (options.sabotage, options.speaks);
-    let stack = Stack::start(StackOptions { sabotage, speaks, beside, foreign, ..base }).await?;
+    let stack =
+        Stack::start(StackOptions { sabotage, speaks, beside, foreign, deployed, start, ..base }).await?;
     if options.record.is_some() || options.graphql.is_some() {
         stack.tally.record();
     }
@@ -147,22 +156,17 @@ fn differences(foreign: &Foreign) {
 async fn books(stack: &Stack, expected: &Expected, start: UnixTime) -> Result<Vec<String>, Error> {
     say("\nReconciliation: clean books, then three planted discrepancies");
     let mut problems = Vec::new();
-    let clean = stack.reconcile(start).await?;
-    for exception in &clean.exceptions {
-        problems.push(format!("reconciliation of clean books: {exception:?}"));
-    }
+    let clean = stack.reconciled(start).await?;
+    problems.extend(clean.texts.iter().map(|text| format!("reconciliation of clean books: {text}")));
     let planted = scenarios::plant(stack, expected).await?;
     // What is younger than the reconciler's grace counts as still on its way.
     stack.jump(Seconds::minutes(10)).await?;
-    let found = stack.reconcile(start).await?;
-    let mut kinds: Vec<&str> = found.exceptions.iter().map(|e| e.kind.name()).collect();
+    let found = stack.reconciled(start).await?;
+    let mut kinds: Vec<&str> = found.kinds.iter().map(String::as_str).collect();
     kinds.sort_unstable();
     say(&format!("  {} orders compared, planted {planted:?}, found {kinds:?}", found.orders));
     if kinds != planted {
-        problems.push(format!(
-            "reconciliation found {kinds:?}, planted were {planted:?}: {:?}",
-            found.exceptions
-        ));
+        problems.push(format!("reconciliation found {kinds:?}, planted were {planted:?}: {:?}", found.texts));
     }
     stack.settle().await?;
     let told = stack.shop.record().notices.iter().filter(|n| n.kind.contains("reconciliation")).count();

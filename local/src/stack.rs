@@ -4,6 +4,7 @@
 //! Invariant: there is one clock. It is moved only when nothing is in flight.
 
 pub mod buyer;
+mod deployed;
 pub mod gateway;
 pub mod local_secrets;
 mod patience;
@@ -28,8 +29,10 @@ use shared::outbound::http::{ReqwestHttp, SharedHttp};
 use shared::queue::{Queue, QueueSender};
 use shared::secrets::Secrets;
 
+pub use self::deployed::Deployed;
 use self::gateway::Gateway;
 use self::seam::{Counting, InProcess, Tally};
+pub use self::wiring::secrets;
 use self::wiring::{Listeners, configure, shop_of};
 use crate::aws::{EmbeddedAws, Foreign};
 use crate::pump::{ClockMode, Handler, Mapping, Pump, PumpStats, invocation, jump_clock};
@@ -80,6 +83,8 @@ pub struct Options {
     pub sabotage: Option<Sabotage>,
     /// Which services are somebody else's.
     pub foreign: Foreign,
+    /// A deployed stack whose functions do the work.
+    pub deployed: Option<Arc<Deployed>>,
 }
 
 /// Bugs on purpose. They live in the local stack only: no function contains them.
@@ -106,6 +111,7 @@ impl Options {
             light_queues: false,
             sabotage: None,
             foreign: Foreign::default(),
+            deployed: None,
         }
     }
 
@@ -168,6 +174,18 @@ pub struct Stack {
     /// Kept between runs, as a warm function is.
     sweeper: OnceLock<sweeper::Deps>,
     gateway: Gateway,
+    deployed: Option<Arc<Deployed>>,
+}
+
+/// What a reconciliation said.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Orders compared.
+    pub orders: u64,
+    /// The exceptions' kinds.
+    pub kinds: Vec<String>,
+    /// The exceptions in full.
+    pub texts: Vec<String>,
 }
 
 impl Drop for Stack {
@@ -248,6 +266,7 @@ impl Stack {
             mode,
             sweeper: OnceLock::new(),
             gateway,
+            deployed: options.deployed.clone(),
         };
         stack.register();
         if options.sabotage == Some(Sabotage::DropWriteBacks) {
@@ -337,6 +356,10 @@ impl Stack {
     /// Delivers and works until nothing moves any more without the clock.
     pub async fn settle(&self) -> Result<PumpStats, Error> {
         let mut total = PumpStats::default();
+        if let Some(far) = &self.deployed {
+            self.settle_deployed(far).await?;
+            return Ok(total);
+        }
         let patience = Deadline::after(patience::SPAN);
         for _ in 0..ROUNDS_MAX {
             let mut told = 0;
@@ -412,19 +435,36 @@ impl Stack {
 
     /// Moves the clock without doing anything.
     pub async fn jump(&self, span: Seconds) -> Result<(), Error> {
-        let span = Duration::from_secs(u64::try_from(span.0).unwrap_or(0));
-        jump_clock(&self.aws, span, self.mode).await?;
+        let by = Duration::from_secs(u64::try_from(span.0).unwrap_or(0));
+        jump_clock(&self.aws, by, self.mode).await?;
+        if let Some(far) = &self.deployed {
+            far.jump(span)?;
+        }
         Ok(())
     }
 
     /// One run of the sweeper.
     pub async fn sweep(&self) -> Result<(), Error> {
+        if let Some(far) = &self.deployed {
+            return self.sweep_deployed(far).await;
+        }
         let deps = self.sweeper.get_or_init(|| sweeper::Deps::new(self.engine(Function::Sweeper)));
         let run = sweeper::handle(deps, Deadline::after(TIMEOUT));
         invocation(Function::Sweeper, TIMEOUT, run)
             .await
             .map_err(|e| format!("the sweeper ended: {e:?}"))??;
         Ok(())
+    }
+
+    /// One run of the reconciler, deployed or here, over the days from `from` to today.
+    pub async fn reconciled(&self, from: UnixTime) -> Result<Found, Error> {
+        if let Some(far) = &self.deployed {
+            return self.reconcile_deployed(far, from).await;
+        }
+        let report = self.reconcile(from).await?;
+        let kinds = report.exceptions.iter().map(|e| e.kind.name().to_owned()).collect();
+        let texts = report.exceptions.iter().map(|e| format!("{e:?}")).collect();
+        Ok(Found { orders: report.orders.into(), kinds, texts })
     }
 
     /// One run of the reconciler over the days from `from` to today.

@@ -19,6 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Foreign {
     dynamodb: Option<Far>,
     sqs: Option<Far>,
+    rest: Option<Far>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,7 +32,13 @@ impl Foreign {
     /// Foreign services at these addresses (`http://127.0.0.1:8000`); a service without one stays embedded.
     pub fn at(dynamodb: Option<&str>, sqs: Option<&str>) -> Result<Self, AwsError> {
         let far = |base: Option<&str>| base.map(Far::new).transpose();
-        Ok(Self { dynamodb: far(dynamodb)?, sqs: far(sqs)? })
+        Ok(Self { dynamodb: far(dynamodb)?, sqs: far(sqs)?, rest: None })
+    }
+
+    /// Everything at this address.
+    pub fn all_at(base: &str) -> Result<Self, AwsError> {
+        let far = Some(Far::new(base)?);
+        Ok(Self { dynamodb: far.clone(), sqs: far.clone(), rest: far })
     }
 
     /// Where DynamoDB is, if it is not embedded.
@@ -54,7 +61,7 @@ impl Foreign {
         let far = match service {
             "dynamodb" => self.dynamodb.as_ref(),
             "sqs" => self.sqs.as_ref(),
-            _ => None,
+            _ => self.rest.as_ref(),
         };
         match far {
             Some(far) => Ok(far.call(service, parts, body).await),

@@ -1,6 +1,7 @@
 //! The stories: what people, banks and networks do to an order, and how it must end.
 
 use futures::future::BoxFuture;
+use shared::domain::ids::Function;
 use shared::domain::money::Currency;
 use shared::domain::order::{CaptureMode, Collection};
 use shared::domain::time::Seconds;
@@ -218,7 +219,8 @@ async fn buyer_against_timer(story: &mut Story<'_>) -> Result<(), Error> {
     story.stack.sim.set_card_behaviour(&card, outcomes);
     let id = story.automatic(9000, "gerda").await?;
     let link = story.stack.pay_link(&id)?;
-    let due = story.stack.pump.next_due_at().ok_or("no retry is scheduled")?;
+    let state = story.stack.engine(Function::Cli).store.load(&story.stack.key(&id)?).await?.state();
+    let due = state.retries.values().copied().max().ok_or("no retry is scheduled")?;
     let wait = due - story.stack.clock.now();
     // Half a minute short: settling takes time on a clock that runs.
     story.stack.advance(Seconds(wait.0 - 30), None).await?;
@@ -226,9 +228,8 @@ async fn buyer_against_timer(story: &mut Story<'_>) -> Result<(), Error> {
     story.check(wait.0 > 0, "the timer has not fired yet");
     story.stack.jump(wait).await?;
     // The timer's message and the buyer's button, at the same moment.
-    let (worked, pressed) =
-        tokio::join!(story.stack.pump.run_until_idle(500), story.stack.press_button(&link));
-    story.check(!worked.gave_up, "the queues come to rest");
+    let (worked, pressed) = tokio::join!(story.stack.settle(), story.stack.press_button(&link));
+    worked?;
     if let Ok(session) = pressed? {
         let said = story.stack.pay_session(&session, GOOD).await?;
         story.check(matches!(said, Paid::Returned(_)), "the one live session can be paid");

@@ -73,6 +73,10 @@ pub(super) async fn configure(
     clock: &Clock,
     options: &Options,
 ) -> Result<(Config, String), Error> {
+    if let Some(far) = &options.deployed {
+        let text = shared::config::TANDEM_TOML.to_owned();
+        return Ok((Config::parse(&text, &|name| far.names.get(name).cloned())?, text));
+    }
     let resources: Resources = aws.provision("demo").await?;
     let mut text = shared::config::TANDEM_TOML.to_owned();
     for (from, to) in &options.replace {
@@ -99,33 +103,39 @@ pub(super) async fn configure(
     ]);
     let mut config = Config::parse(&text, &|name| overrides.get(name).cloned())?;
     config.resources = resources;
-    // The template's roles keep the functions' keys apart; here one value stands for all of them.
-    for source in config.sources.values() {
-        if let shared::config::Source::Stripe(stripe) = source {
-            for name in stripe.api_keys.values() {
-                let value = local_secrets::stripe_key();
-                aws.ssm().put_secret(&format!("/tandem/demo/{name}"), &value, clock.now());
-            }
-        }
-    }
-    let mut secrets = vec![
-        ("stripe-webhook-secret".to_owned(), local_secrets::stripe_webhook()),
-        ("notice-secret".to_owned(), local_secrets::notice()),
-    ];
-    for (name, speaks) in std::iter::once(("shop", options.speaks)).chain(options.beside.iter().copied()) {
-        let (key, webhook) = secrets_of(name, speaks);
-        secrets.extend([(format!("{name}-api-key"), key), (format!("{name}-webhook-secret"), webhook)]);
-    }
-    for (name, value) in secrets {
+    let shops: Vec<(&str, Speaks)> =
+        std::iter::once(("shop", options.speaks)).chain(options.beside.iter().copied()).collect();
+    for (name, value) in secrets(&config, &shops) {
         aws.ssm().put_secret(&format!("/tandem/demo/{name}"), &value, clock.now());
     }
     Ok((config, text))
+}
+
+/// The secrets that open the simulators, by the names of `config`; `shops` by name and what they speak.
+pub fn secrets(config: &Config, shops: &[(&str, Speaks)]) -> BTreeMap<String, String> {
+    let mut secrets = BTreeMap::from([
+        ("stripe-webhook-secret".to_owned(), local_secrets::stripe_webhook()),
+        ("notice-secret".to_owned(), local_secrets::notice()),
+    ]);
+    for source in config.sources.values() {
+        // The template's roles keep the functions' keys apart; here one value stands for all of them.
+        if let shared::config::Source::Stripe(stripe) = source {
+            secrets.extend(stripe.api_keys.values().map(|name| (name.clone(), local_secrets::stripe_key())));
+        }
+    }
+    for (name, speaks) in shops {
+        let (key, webhook) = secrets_of(name, *speaks);
+        secrets.extend([(format!("{name}-api-key"), key), (format!("{name}-webhook-secret"), webhook)]);
+    }
+    secrets
 }
 
 /// The ports, bound before anything needs to know them: Stripe, the API, then the shops by name.
 pub(super) struct Listeners {
     names: Vec<&'static str>,
     ports: Option<Vec<TcpListener>>,
+    /// The API's address where it is not here.
+    api: Option<String>,
 }
 
 impl Listeners {
@@ -133,13 +143,20 @@ impl Listeners {
         let names: Vec<_> =
             std::iter::once("shop").chain(options.beside.iter().map(|(name, _)| *name)).collect();
         if options.wiring == Wiring::InProcess {
-            return Ok(Self { names, ports: None });
+            return Ok(Self { names, ports: None, api: None });
         }
         let mut ports = Vec::new();
-        for _ in 0..names.len() + 2 {
-            ports.push(TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?);
+        let far = options.deployed.as_deref();
+        for n in 0..names.len() + 2 {
+            let told = far.map_or(0, |far| match n {
+                0 => far.stripe_port,
+                2 => far.shop_port,
+                _ => 0,
+            });
+            ports.push(TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, told))).await?);
         }
-        Ok(Self { names, ports: Some(ports) })
+        let api = far.map(|far| far.api.clone());
+        Ok(Self { names, ports: Some(ports), api })
     }
 
     pub(super) fn bases(&self) -> Bases {
@@ -151,7 +168,8 @@ impl Listeners {
         let shops = self.names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), at(2 + i)));
         let mut beside: BTreeMap<String, String> = shops.collect();
         let shop = beside.remove("shop").unwrap_or_default();
-        Bases { stripe: at(0), webhooks: at(1), shop, beside }
+        let webhooks = self.api.clone().unwrap_or_else(|| at(1));
+        Bases { stripe: at(0), webhooks, shop, beside }
     }
 
     pub(super) fn serve(self, stack: &Stack, gateway: &Gateway) {

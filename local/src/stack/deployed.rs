@@ -1,0 +1,170 @@
+//! A stack that was deployed to an emulator of AWS, in the place of the functions of this process: queues, timers and functions
+//! are there; buyers, Stripe and the shop are here.
+//!
+//! Invariant: only loopback is spoken to. One clock: the emulator and its functions read theirs from a file that is written
+//! whenever ours is moved.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::domain::ids::Function;
+use shared::domain::time::{Seconds, UnixTime};
+use shared::lambda::Deadline;
+use shared::queue::Queue;
+
+use super::{Error, Found, Stack};
+
+/// Between two looks at the queues.
+const PULSE: Duration = Duration::from_millis(300);
+/// The stack rests when so many looks in a row saw nothing: a function that was invoked may be about to send.
+const LOOKS: u32 = 3;
+/// How long an emulator may take until it has noticed a new time.
+const NOTICES_TIME: Duration = Duration::from_secs(6);
+/// What is hidden longer comes back when the clock is moved.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest run of a function that is invoked by hand.
+const INVOCATION: Duration = Duration::from_secs(120);
+
+/// Where the deployed stack is.
+#[derive(Debug, Deserialize)]
+pub struct Deployed {
+    /// The emulator's address, `http://127.0.0.1:PORT`.
+    pub aws: String,
+    /// Base of the deployed API, without a trailing slash.
+    pub api: String,
+    /// Where the stack was told that Stripe is.
+    pub stripe_port: u16,
+    /// Where the stack was told that the shop is.
+    pub shop_port: u16,
+    /// Holds the emulator's time as `+SECONDS` past the machine's (libfaketime's file).
+    pub clock: PathBuf,
+    /// The stack's description: `TANDEM_*` variables and values.
+    #[serde(skip)]
+    pub names: BTreeMap<String, String>,
+    #[serde(skip)]
+    moved: AtomicI64,
+    #[serde(skip)]
+    unnoticed: AtomicBool,
+}
+
+impl Deployed {
+    /// Moves the emulator's clock with ours.
+    pub(super) fn jump(&self, span: Seconds) -> Result<(), Error> {
+        let moved = self.moved.fetch_add(span.0, Ordering::Relaxed) + span.0;
+        // Written beside and renamed: it is read at every look at the clock.
+        let beside = self.clock.with_extension("new");
+        std::fs::write(&beside, format!("+{moved}\n"))?;
+        std::fs::rename(&beside, &self.clock)?;
+        self.unnoticed.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Stack {
+    /// Waits until webhooks are delivered and the deployed queues are empty.
+    pub(super) async fn settle_deployed(&self, far: &Deployed) -> Result<(), Error> {
+        if far.unnoticed.swap(false, Ordering::Relaxed) {
+            tokio::time::sleep(NOTICES_TIME).await;
+        }
+        let patience = Deadline::after(PATIENCE);
+        let mut looks = 0;
+        while looks < LOOKS {
+            let mut moved = self.sim.deliver_due(self.http.as_ref()).await;
+            for shop in self.shops() {
+                moved += shop.deliver_due(self.http.as_ref()).await;
+            }
+            let (waiting, hidden) = self.held().await?;
+            looks = if moved + waiting + hidden == 0 { looks + 1 } else { 0 };
+            if patience.remaining().is_zero() && looks == 0 {
+                if waiting > 0 {
+                    return Err("the deployed queues do not come to rest".into());
+                }
+                return Ok(());
+            }
+            tokio::time::sleep(PULSE).await;
+        }
+        Ok(())
+    }
+
+    /// Messages of all work queues: visible, and being worked on or hidden after a failure.
+    async fn held(&self) -> Result<(usize, usize), Error> {
+        let sqs = shared::aws::sqs(&self.aws.sdk_config());
+        let (mut waiting, mut hidden) = (0, 0);
+        for queue in Queue::ALL {
+            let url = self.config.resources.queue_urls.get(queue.name());
+            let url =
+                url.ok_or_else(|| format!("the stack's description names no queue {}", queue.name()))?;
+            let call = sqs.get_queue_attributes().queue_url(url);
+            let answer = call.attribute_names(QueueAttributeName::All).send().await?;
+            let attributes = answer.attributes.unwrap_or_default();
+            let count = |name| attributes.get(&name).and_then(|n: &String| n.parse::<usize>().ok());
+            waiting += count(QueueAttributeName::ApproximateNumberOfMessages).unwrap_or(0);
+            hidden += count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).unwrap_or(0);
+        }
+        Ok((waiting, hidden))
+    }
+
+    /// Invokes a deployed function and waits for its end.
+    pub(super) async fn invoke(&self, far: &Deployed, me: Function, event: &Value) -> Result<(), Error> {
+        let name = format!("{}-{}", self.config.stack, me.name());
+        let request = http::Request::post(format!("{}/2015-03-31/functions/{name}/invocations", far.aws))
+            .header("authorization", AUTHORIZATION.replace("SERVICE", "lambda"))
+            .body(Bytes::from(event.to_string()))?;
+        let answer = self.http.send(request, INVOCATION).await?;
+        let failed = answer.headers().contains_key("x-amz-function-error");
+        if failed || !answer.status().is_success() {
+            let said = String::from_utf8_lossy(answer.body());
+            return Err(format!("{name} ended with {}: {said}", answer.status()).into());
+        }
+        Ok(())
+    }
+
+    /// One run of the deployed sweeper.
+    pub(super) async fn sweep_deployed(&self, far: &Deployed) -> Result<(), Error> {
+        let now = self.clock.now().to_string();
+        self.invoke(far, Function::Sweeper, &json!({ "time": now, "detail": {} })).await
+    }
+
+    /// One run of the deployed reconciler, and the report that it wrote last.
+    pub(super) async fn reconcile_deployed(&self, far: &Deployed, from: UnixTime) -> Result<Found, Error> {
+        let (from, to) = (from.date(), self.clock.now().date());
+        let event = json!({ "time": self.clock.now().to_string(), "detail": { "from": from, "to": to } });
+        self.invoke(far, Function::Reconciler, &event).await?;
+        let bucket = format!("{}/{}", far.aws, self.config.resources.reports_bucket);
+        let listing = self.read(&format!("{bucket}?list-type=2&prefix=reports/{to}/")).await?;
+        let listing = String::from_utf8_lossy(&listing).into_owned();
+        let part = |text: &str, tag: &str| {
+            let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+            rest.split_once(&format!("</{tag}>")).map(|(part, _)| part.to_owned())
+        };
+        let newest = listing
+            .split("<Contents>")
+            .filter_map(|entry| Some((part(entry, "LastModified")?, part(entry, "Key")?)))
+            .filter(|(_, key)| key.ends_with(".json"))
+            .max()
+            .ok_or("the deployed reconciler wrote no report")?;
+        let report: Value = serde_json::from_slice(&self.read(&format!("{bucket}/{}", newest.1)).await?)?;
+        let exceptions = report["exceptions"].as_array().cloned().unwrap_or_default();
+        let kinds = exceptions.iter().map(|e| e["kind"].as_str().unwrap_or_default().to_owned()).collect();
+        let orders = report["orders"].as_u64().ok_or("the report counts no orders")?;
+        Ok(Found { orders, kinds, texts: exceptions.iter().map(Value::to_string).collect() })
+    }
+
+    async fn read(&self, url: &str) -> Result<Bytes, Error> {
+        let request = http::Request::get(url).header("authorization", AUTHORIZATION.replace("SERVICE", "s3"));
+        let answer = self.http.send(request.body(Bytes::new())?, INVOCATION).await?;
+        if !answer.status().is_success() {
+            return Err(format!("{url}: {}", answer.status()).into());
+        }
+        Ok(answer.into_body())
+    }
+}
+
+/// Names the service and the region, which is all that the emulator reads of it while it checks nobody.
+const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/SERVICE/aws4_request, SignedHeaders=host, Signature=0";
