@@ -29,7 +29,7 @@ use shared::outbound::http::{ReqwestHttp, SharedHttp};
 use shared::queue::{Queue, QueueSender};
 use shared::secrets::Secrets;
 
-pub use self::deployed::Deployed;
+pub use self::deployed::{Deployed, Found};
 use self::gateway::Gateway;
 use self::seam::{Counting, InProcess, Tally};
 pub use self::wiring::secrets;
@@ -175,17 +175,6 @@ pub struct Stack {
     sweeper: OnceLock<sweeper::Deps>,
     gateway: Gateway,
     deployed: Option<Arc<Deployed>>,
-}
-
-/// What a reconciliation said.
-#[derive(Clone, Debug, Default)]
-pub struct Found {
-    /// Orders compared.
-    pub orders: u64,
-    /// The exceptions' kinds.
-    pub kinds: Vec<String>,
-    /// The exceptions in full.
-    pub texts: Vec<String>,
 }
 
 impl Drop for Stack {
@@ -454,17 +443,6 @@ impl Stack {
             .await
             .map_err(|e| format!("the sweeper ended: {e:?}"))??;
         Ok(())
-    }
-
-    /// One run of the reconciler, deployed or here, over the days from `from` to today.
-    pub async fn reconciled(&self, from: UnixTime) -> Result<Found, Error> {
-        if let Some(far) = &self.deployed {
-            return self.reconcile_deployed(far, from).await;
-        }
-        let report = self.reconcile(from).await?;
-        let kinds = report.exceptions.iter().map(|e| e.kind.name().to_owned()).collect();
-        let texts = report.exceptions.iter().map(|e| format!("{e:?}")).collect();
-        Ok(Found { orders: report.orders.into(), kinds, texts })
     }
 
     /// One run of the reconciler over the days from `from` to today.

@@ -18,7 +18,7 @@ use shared::domain::time::{Seconds, UnixTime};
 use shared::lambda::Deadline;
 use shared::queue::Queue;
 
-use super::{Error, Found, Stack};
+use super::{Error, Stack};
 
 /// Between two looks at the queues.
 const PULSE: Duration = Duration::from_millis(300);
@@ -53,6 +53,17 @@ pub struct Deployed {
     unnoticed: AtomicBool,
 }
 
+/// What a reconciliation said.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Orders compared.
+    pub orders: u64,
+    /// The exceptions' kinds.
+    pub kinds: Vec<String>,
+    /// The exceptions in full.
+    pub texts: Vec<String>,
+}
+
 impl Deployed {
     /// Moves the emulator's clock with ours.
     pub(super) fn jump(&self, span: Seconds) -> Result<(), Error> {
@@ -67,6 +78,17 @@ impl Deployed {
 }
 
 impl Stack {
+    /// One run of the reconciler, deployed or here, over the days from `from` to today.
+    pub async fn reconciled(&self, from: UnixTime) -> Result<Found, Error> {
+        if let Some(far) = &self.deployed {
+            return self.reconcile_deployed(far, from).await;
+        }
+        let report = self.reconcile(from).await?;
+        let kinds = report.exceptions.iter().map(|e| e.kind.name().to_owned()).collect();
+        let texts = report.exceptions.iter().map(|e| format!("{e:?}")).collect();
+        Ok(Found { orders: report.orders.into(), kinds, texts })
+    }
+
     /// Waits until webhooks are delivered and the deployed queues are empty.
     pub(super) async fn settle_deployed(&self, far: &Deployed) -> Result<(), Error> {
         if far.unnoticed.swap(false, Ordering::Relaxed) {

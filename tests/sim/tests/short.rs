@@ -66,3 +66,22 @@ fn stories_with_more_than_one_fault_do_no_harm() {
         assert_eq!(tell(), Vec::<String>::new(), "{name}");
     }
 }
+
+/// Each was told again with this fault in the full grid, and did harm there.
+#[test]
+fn what_the_full_grid_found_stays_mended() {
+    let found = [
+        ("hard-decline", "90:error-after:outage"),
+        ("captured-on-fulfilment@woocommerce", "64:stale:until-dead"),
+        ("refunded@woocommerce", "78:stale:until-dead"),
+        ("amount-changed@checkfront", "44:stale:until-dead"),
+        ("dashboard-refund@checkfront", "46:stale:until-dead"),
+        ("yen@checkfront", "50:stale:until-dead"),
+    ];
+    for (story, cut) in found {
+        let run = Run { scenario: scenario::named(story).unwrap(), cut: Some(cut.parse().unwrap()) };
+        let outcome = run.tell();
+        assert_eq!(outcome.violations, Vec::<String>::new(), "{}", run.command());
+        assert!(outcome.strikes > 0, "{}: the fault struck nothing", run.command());
+    }
+}

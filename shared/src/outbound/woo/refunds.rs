@@ -85,12 +85,12 @@ impl WooClient {
             }
         }
         for line in work.add.iter().filter_map(|i| view.refunds.get(*i)) {
-            self.book(order, view, line).await?;
+            self.book(order, line).await?;
         }
         Ok(!work.remove.is_empty() || !work.add.is_empty())
     }
 
-    async fn book(&self, order: &Order, view: &PaymentView, line: &RefundLine) -> Result<(), ShopError> {
+    async fn book(&self, order: &Order, line: &RefundLine) -> Result<(), ShopError> {
         let asked = line.request.as_ref().and_then(|id| order.refund_requests.iter().find(|r| r.id == *id));
         let reason = asked.map(|r| r.reason.trim()).filter(|r| !r.is_empty()).unwrap_or("Refunded by Stripe");
         let mut meta = vec![json!({"key": marks::REFUND, "value": line.id})];
@@ -109,12 +109,11 @@ impl WooClient {
             // A call of ours that came late may have taken the room: then the row is there.
             Err(ShopError::Rejected(why)) if why.starts_with(answer::NO_REFUND) => {
                 let now = self.seen(&order.id).await?;
-                let still = work(&now.order, &now.books, view);
-                let open = |i: &usize| view.refunds.get(*i).is_some_and(|open| open.id == line.id);
+                let left = now.order.total - now.books.rows.iter().map(|row| row.amount).sum::<i64>();
                 match now.books.rows.iter().any(|row| row.refund.as_deref() == Some(&line.id)) {
                     true => Ok(()),
                     // By what is shown it fits: what is shown lags behind. A person is asked if it stays so for a day.
-                    false if still.add.iter().any(open) => Err(ShopError::Wait {
+                    false if line.amount <= left => Err(ShopError::Wait {
                         after: 300,
                         why: "WooCommerce refuses a refund that fits by what it shows",
                     }),
