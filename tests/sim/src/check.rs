@@ -140,16 +140,27 @@ async fn state(world: &World, ledger: &Ledger, must: &Must, found: &mut Vec<Stri
     }
 }
 
-/// S3: an effect is claimed before it ends, ends once per generation, and an intent is stored before it is confirmed.
+/// S3: an effect is claimed before it ends, ends once per generation, and an intent is stored before it is confirmed; the order
+/// is never seen as it was before.
 fn effects(id: &str, item: &OrderItem, found: &mut Vec<String>) {
     let mut claimed = BTreeSet::new();
     let mut ended = BTreeSet::new();
     let mut intents = BTreeSet::new();
+    let mut version = 0;
     for Fact { what, why, .. } in item.facts.iter().map(|f| &f.fact) {
         if why.is_empty() {
             found.push(format!("X4: order {id} has a fact without a reason: {what:?}"));
         }
         match what {
+            What::OrderSeen(view) => {
+                if view.version < version {
+                    let old = view.version;
+                    found.push(format!(
+                        "S3: order {id} was seen in version {old}, but version {version} was known"
+                    ));
+                }
+                version = view.version;
+            }
             What::IntentSeen(view) => {
                 intents.insert(view.id.clone());
             }

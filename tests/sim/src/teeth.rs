@@ -3,13 +3,14 @@
 //! Invariant: a bug counts as killed only by a violation: a run that ends wrongly. Where its killer was last time is only a
 //! hint, so that it is found quickly; without the hint everything is searched.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use shared::planted::{Bug, plant};
 
 use crate::aside::side_by_side;
-use crate::cut::{Cut, Length};
+use crate::cut::{Cut, Length, Mode};
 use crate::interleave::{Effort, Meeting, explore, pairs};
 use crate::owner::stopped_worker;
 use crate::replayed::replayed_refusal;
@@ -28,6 +29,9 @@ pub struct Bitten {
     pub runs: usize,
 }
 
+/// So many calls before and after a hint's cut are struck as well: a call more or less in a story moves those behind it.
+const NEAR: usize = 12;
+
 /// Where each was killed last: a story, a story with a cut, a meeting with a seed, or a story told apart.
 const HINTS: &[(Bug, &str)] = &[
     (Bug::RandomKey, "two-operators 70:late:delivery"),
@@ -42,13 +46,13 @@ const HINTS: &[(Bug, &str)] = &[
     (Bug::StoreUnderMovedRevision, "same-event-twice 7"),
     (Bug::SwallowParseError, "paid-at-once 16:garbled:delivery"),
     (Bug::RefundWithoutList, "refund-against-dispute 53:hang-before:delivery"),
-    (Bug::RollWithoutSearch, "dashboard-against-requested 16:lost:outage"),
+    (Bug::RollWithoutSearch, "dashboard-against-requested 17:lost:outage"),
     (Bug::RollAtOnce, "tardy-refund"),
     (Bug::SecondAttemptBeforeClosed, "change-against-pay"),
     (Bug::SendToSelf, "paid-at-once"),
     (Bug::DueTimeDropped, "money-switch"),
     (Bug::ShopMissingFromKey, "two-shops"),
-    (Bug::AcceptLaggingReplica, "amount-changed 4:stale:until-dead"),
+    (Bug::AcceptLaggingReplica, "captured-on-fulfilment 52:stale:delivery"),
     (Bug::IgnoreMoneySwitch, "money-switch"),
     (Bug::UnconditionalPush, "paid-at-once"),
     (Bug::WatermarkBeforeHints, "lost-webhooks 20:refused:outage"),
@@ -104,8 +108,20 @@ fn hinted(bug: Bug) -> Option<Killer> {
         let seed = rest.and_then(|s| s.parse().ok()).unwrap_or(1);
         return met(bug, &meeting, Effort { most: 1, random: 1, seed }).1;
     }
-    let cut: Option<Cut> = rest.and_then(|c| c.parse().ok());
-    told(bug, &Run { scenario: scenario::named(name)?, cut })
+    let plain = Run { scenario: scenario::named(name)?, cut: None };
+    match rest.and_then(|c| c.parse().ok()) {
+        None => told(bug, &plain),
+        Some(cut) => near(&plain, cut).iter().find_map(|run| told(bug, run)),
+    }
+}
+
+/// The runs with this cut or one like it at a call nearby, the nearest first.
+fn near(plain: &Run, cut: Cut) -> Vec<Run> {
+    let distance = |other: &Cut| other.at.abs_diff(cut.at);
+    let alike = |other: &Cut| (other.mode, other.length) == (cut.mode, cut.length) && distance(other) <= NEAR;
+    let mut cuts: Vec<Cut> = cuts(&plain.tell()).into_iter().filter(alike).collect();
+    cuts.sort_by_key(distance);
+    cuts.into_iter().map(|cut| Run { cut: Some(cut), ..*plain }).collect()
 }
 
 fn broken(killer: Option<Killer>) -> ControlFlow<Killer> {
@@ -151,6 +167,7 @@ pub fn bite(bug: Bug, clean: &[(Run, Outcome)], threads: usize, most: usize) -> 
             runs.extend(of_length.map(|cut| Run { cut: Some(cut), ..*run }));
         }
         scatter(&mut runs);
+        take_turns(&mut runs);
         runs.truncate(most);
         by = first_bad(bug, &runs, threads, &tried);
     }
@@ -171,6 +188,16 @@ fn scatter(runs: &mut [Run]) {
         let j = usize::try_from(state % (i as u64 + 1)).unwrap_or(0);
         runs.swap(i, j);
     }
+}
+
+/// Every mode in turn: one that strikes few calls is tried as soon as one that strikes many.
+fn take_turns(runs: &mut [Run]) {
+    let mut met: BTreeMap<Option<Mode>, usize> = BTreeMap::new();
+    runs.sort_by_cached_key(|run| {
+        let turn = met.entry(run.cut.map(|cut| cut.mode)).or_default();
+        *turn += 1;
+        *turn
+    });
 }
 
 /// The clean runs from which the cuts are made.
