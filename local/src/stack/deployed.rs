@@ -24,10 +24,10 @@ use super::{Error, Stack};
 const PULSE: Duration = Duration::from_millis(300);
 /// The stack rests when so many looks in a row saw nothing: a function that was invoked may be about to send.
 const LOOKS: u32 = 3;
-/// How long an emulator may take until it has noticed a new time.
-const NOTICES_TIME: Duration = Duration::from_secs(6);
 /// What is hidden longer comes back when the clock is moved.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The emulator looks for due schedules every 10 seconds; a busy machine makes it more.
+const SCHEDULES_FIRE: Duration = Duration::from_secs(120);
 /// Longest run of a function that is invoked by hand.
 const INVOCATION: Duration = Duration::from_secs(120);
 
@@ -49,8 +49,9 @@ pub struct Deployed {
     pub names: BTreeMap<String, String>,
     #[serde(skip)]
     moved: AtomicI64,
+    /// The clock was moved, and what became due by that may not have fired yet.
     #[serde(skip)]
-    unnoticed: AtomicBool,
+    unfired: AtomicBool,
 }
 
 /// What a reconciliation said.
@@ -72,7 +73,7 @@ impl Deployed {
         let beside = self.clock.with_extension("new");
         std::fs::write(&beside, format!("+{moved}\n"))?;
         std::fs::rename(&beside, &self.clock)?;
-        self.unnoticed.store(true, Ordering::Relaxed);
+        self.unfired.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -91,8 +92,8 @@ impl Stack {
 
     /// Waits until webhooks are delivered and the deployed queues are empty.
     pub(super) async fn settle_deployed(&self, far: &Deployed) -> Result<(), Error> {
-        if far.unnoticed.swap(false, Ordering::Relaxed) {
-            tokio::time::sleep(NOTICES_TIME).await;
+        if far.unfired.swap(false, Ordering::Relaxed) {
+            self.schedules_fire().await?;
         }
         let patience = Deadline::after(PATIENCE);
         let mut looks = 0;
@@ -112,6 +113,45 @@ impl Stack {
             tokio::time::sleep(PULSE).await;
         }
         Ok(())
+    }
+
+    /// Waits until no one-time schedule is overdue: each is deleted once it has fired.
+    async fn schedules_fire(&self) -> Result<(), Error> {
+        let patience = Deadline::after(SCHEDULES_FIRE);
+        loop {
+            let Some(overdue) = self.overdue().await? else { return Ok(()) };
+            if patience.remaining().is_zero() {
+                return Err(format!("the deployed schedule {overdue} is due and does not fire").into());
+            }
+            tokio::time::sleep(PULSE).await;
+        }
+    }
+
+    /// A one-time schedule whose moment has passed.
+    async fn overdue(&self) -> Result<Option<String>, Error> {
+        let scheduler = shared::aws::scheduler(&self.aws.sdk_config());
+        let group = self.config.resources.schedule_group.as_str();
+        let mut pages = scheduler.list_schedules().group_name(group).into_paginator().items().send();
+        let now = self.clock.now();
+        while let Some(listed) = pages.next().await {
+            let name = listed?.name.unwrap_or_default();
+            let read = scheduler.get_schedule().group_name(group).name(&name).send().await;
+            // Listed a moment ago, it may have fired since.
+            if read
+                .as_ref()
+                .is_err_and(|e| e.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()))
+            {
+                continue;
+            }
+            // The template's own schedules return; only ours have one moment.
+            let expression = read?.schedule_expression.unwrap_or_default();
+            let Some(at) = expression.strip_prefix("at(").and_then(|e| e.strip_suffix(')')) else { continue };
+            let at = UnixTime::parse(&format!("{at}Z"));
+            if at.ok_or_else(|| format!("{name} has no moment: {expression:?}"))? <= now {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
     }
 
     /// Messages of all work queues: visible, and being worked on or hidden after a failure.
