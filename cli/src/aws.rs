@@ -18,7 +18,7 @@ pub(crate) async fn deployed() -> SdkConfig {
 
 /// The embedded services of a local stack behind one address. The credentials are made up: nobody checks them.
 pub(crate) fn local(endpoint: &str) -> SdkConfig {
-    let credentials = Credentials::new("test", "test", None, None, "tandem-local");
+    let credentials = Credentials::new("LOCAL", "local", None, None, "tandem-local");
     shared::aws::base()
         .region(Region::new("eu-central-1"))
         .credentials_provider(SharedCredentialsProvider::new(credentials))

@@ -240,16 +240,13 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     };
     match cli.command.unwrap_or(demo) {
         Command::Demo { record, dynamodb, sqs, speaks, graphql, deployed } => {
-            let mut foreign = local::aws::Foreign::at(dynamodb.as_deref(), sqs.as_deref())?;
+            let foreign = local::aws::Foreign::at(dynamodb.as_deref(), sqs.as_deref())?;
             let speaks = local::shop::Speaks::of(&speaks)
                 .ok_or_else(|| format!("{speaks:?} is no kind of order system"))?;
             let deployed = match deployed {
                 Some(file) => Some(world::deployed(&file).await?),
                 None => None,
             };
-            if let Some(far) = &deployed {
-                foreign = local::aws::Foreign::all_at(&far.aws)?;
-            }
             let options =
                 local::demo::Options { record, foreign, speaks, graphql, deployed, ..Default::default() };
             let good = local::demo::run(options).await;

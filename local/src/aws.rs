@@ -139,7 +139,7 @@ impl EmbeddedAws {
 
     /// What every SDK client is built from.
     pub fn sdk_config(&self) -> SdkConfig {
-        let credentials = Credentials::new("test", "test", None, None, "tandem-local");
+        let credentials = Credentials::new("local", "local-is-not-a-secret", None, None, "tandem-local");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::from_static(REGION))

@@ -191,9 +191,10 @@ impl Stack {
     /// Starts everything. Must run on a current-thread runtime.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let clock = if options.real_time { Clock::System } else { Clock::tokio_from(options.start) };
-        let aws = match options.light_queues {
-            true => EmbeddedAws::with_light_queues(clock.clone())?,
-            false => EmbeddedAws::beside(clock.clone(), options.foreign.clone())?,
+        let aws = match &options.deployed {
+            Some(far) => EmbeddedAws::beside(clock.clone(), Foreign::all_at(&far.aws)?)?,
+            None if options.light_queues => EmbeddedAws::with_light_queues(clock.clone())?,
+            None => EmbeddedAws::beside(clock.clone(), options.foreign.clone())?,
         };
         let listeners = Listeners::bind(&options).await?;
         let bases = listeners.bases();

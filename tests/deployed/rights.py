@@ -39,23 +39,20 @@ def listed(value):
     return value if isinstance(value, list) else [value]
 
 
+def branches(value):
+    """What stands here under which condition: itself, or either side of an `Fn::If`."""
+    if "Fn::If" not in value:
+        return [(value, "")]
+    condition, yes, no = value["Fn::If"]
+    return [(held, name) for held, name in ((yes, condition), (no, "not " + condition)) if "Ref" not in held]
+
+
 def statements(role):
-    for policy in role["Properties"].get("Policies", []):
-        if "Fn::If" in policy:
-            condition, yes, no = policy["Fn::If"]
-            for branch, held in ((condition, yes), ("not " + condition, no)):
-                if "PolicyDocument" in held:
-                    for statement in listed(held["PolicyDocument"]["Statement"]):
-                        yield statement, branch
-        else:
-            for statement in listed(policy["PolicyDocument"]["Statement"]):
-                if "Fn::If" in statement:
-                    condition, yes, no = statement["Fn::If"]
-                    for branch, held in ((condition, yes), ("not " + condition, no)):
-                        if "Action" in held:
-                            yield held, branch
-                else:
-                    yield statement, ""
+    for whole in role["Properties"].get("Policies", []):
+        for policy, outer in branches(whole):
+            for one in listed(policy["PolicyDocument"]["Statement"]):
+                for statement, inner in branches(one):
+                    yield statement, inner or outer
 
 
 def lines(template):
@@ -67,7 +64,7 @@ def lines(template):
         for statement, branch in statements(role):
             for action in listed(statement["Action"]):
                 for resource in listed(statement["Resource"]):
-                    condition = text(json.dumps(statement["Condition"], sort_keys=True)) if "Condition" in statement else ""
+                    condition = json.dumps(statement["Condition"], sort_keys=True) if "Condition" in statement else ""
                     parts = [name, statement["Effect"], action, text(resource), branch and f"if {branch}", condition]
                     yield "  ".join(part for part in parts if part)
 

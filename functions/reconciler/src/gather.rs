@@ -65,6 +65,11 @@ impl<'a> Books<'a> {
         if self.deadline.allows(MARGIN) { Ok(()) } else { Err(ReconcileError::OutOfTime(after)) }
     }
 
+    /// What `work` comes to, unless time ends before it.
+    async fn in_time_left<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(self.deadline.remaining().saturating_sub(MARGIN), work).await.ok()
+    }
+
     /// A bounded look-up: `false` when there were too many, which the report then says.
     fn may_look_up(&mut self) -> bool {
         let may = self.lookups > 0;
@@ -274,8 +279,7 @@ impl<'a> Books<'a> {
                 }
                 reads -= 1;
                 // One read may be many calls, as of a booking and its notes: time can end within it.
-                let left = self.deadline.remaining().saturating_sub(MARGIN);
-                let Ok(read) = tokio::time::timeout(left, client.get_told(&key.order_id())).await else {
+                let Some(read) = self.in_time_left(client.get_told(&key.order_id())).await else {
                     self.partial.push(format!("{}: not read to the end: {NO_TIME}", source.name));
                     break;
                 };
@@ -312,11 +316,10 @@ impl<'a> Books<'a> {
         let source = client.source();
         let mut page_at: Option<String> = None;
         loop {
-            let left = self.deadline.remaining().saturating_sub(MARGIN);
-            let page = match tokio::time::timeout(left, client.list(since, page_at.as_deref())).await {
-                Ok(Ok(page)) => page,
-                Ok(Err(error)) => return Ok(Err(error.to_string())),
-                Err(_) => return Ok(Err(NO_TIME.to_owned())),
+            let page = match self.in_time_left(client.list(since, page_at.as_deref())).await {
+                Some(Ok(page)) => page,
+                Some(Err(error)) => return Ok(Err(error.to_string())),
+                None => return Ok(Err(NO_TIME.to_owned())),
             };
             let past = page.orders.iter().any(|o| o.updated_at >= end);
             for line in page.orders.into_iter().filter(|o| o.updated_at < end) {

@@ -147,13 +147,10 @@ impl Listeners {
         }
         let mut ports = Vec::new();
         let far = options.deployed.as_deref();
-        for n in 0..names.len() + 2 {
-            let told = far.map_or(0, |far| match n {
-                0 => far.stripe_port,
-                2 => far.shop_port,
-                _ => 0,
-            });
-            ports.push(TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, told))).await?);
+        // A deployed stack was told where Stripe and its shop are; any other port is a free one.
+        let told = far.map_or([0; 3], |far| [far.stripe_port, 0, far.shop_port]);
+        for port in told.into_iter().chain(std::iter::repeat(0)).take(names.len() + 2) {
+            ports.push(TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?);
         }
         let api = far.map(|far| far.api.clone());
         Ok(Self { names, ports: Some(ports), api })
