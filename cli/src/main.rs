@@ -1,6 +1,7 @@
 //! The command `tandem`: the demo, the local stack, the simulator by itself, and the operator's verbs.
 //!
-//! Invariant: an operator's verb adds facts or messages and nothing else; no verb calls Stripe.
+//! Invariant: an operator's verb adds facts or messages and nothing else; no verb moves money, and only `connect` and
+//! `check --live` speak to Stripe.
 
 mod aws;
 mod output;
@@ -131,9 +132,19 @@ enum Command {
     /// The switch that stops every money call.
     #[command(subcommand)]
     Money(MoneyCommand),
+    /// Make or correct the stack's webhook endpoint at Stripe, store its signing secret, and try the restricted keys. A key that
+    /// may write webhook endpoints comes from standard input; it is used now and not kept.
+    Connect {
+        /// Which Stripe source of tandem.toml.
+        #[arg(long, value_name = "NAME", default_value = "stripe")]
+        source: String,
+        /// Another endpoint in place of the one that is there: after a lost or leaked secret, or for another API version.
+        #[arg(long)]
+        replace: bool,
+    },
     /// Check tandem.toml and the environment; lists every mistake.
     Check {
-        /// Ask the order systems as well: keys, permissions, currency, webhooks. Changes nothing there.
+        /// Ask Stripe and the order systems as well: keys, permissions, currency, webhooks. Changes nothing there.
         #[arg(long)]
         live: bool,
         /// With --live: only the source of this name.
@@ -256,6 +267,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Stripe { port, forward_to, json } => verbs::stripe(port, forward_to, json).await?,
         Command::Check { live: false, .. } => return verbs::check(world),
         Command::Check { live: true, source } => return verbs::check_live(world, source.as_deref()).await,
+        Command::Connect { source, replace } => return verbs::connect(world, &source, replace).await,
         Command::Explain { order, json } => verbs::explain(world, &order, json).await?,
         Command::Case(CaseCommand::List { json }) => verbs::case_list(world, json).await?,
         Command::Case(CaseCommand::Show { order, case }) => {
@@ -314,6 +326,8 @@ mod tests {
             "tandem secrets put stripe-key",
             "tandem money off --by Ada",
             "tandem check",
+            "tandem check --live --source stripe",
+            "tandem connect --source stripe --replace --stack prod",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
@@ -328,6 +342,7 @@ mod tests {
             "tandem money off",
             "tandem parked remove stripe evt_1",
             "tandem secrets put stripe-key value",
+            "tandem connect sk_test_1",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

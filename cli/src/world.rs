@@ -256,6 +256,11 @@ fn variable_of(name: &str, value: String) -> Option<(String, String)> {
     }
     let variable = match name {
         "SecretsPlace" => SECRETS.to_owned(),
+        // Where the functions are reached, if no domain of its own says it.
+        "StripeWebhookUrl" => {
+            let base = value.strip_suffix("/webhooks/stripe")?.to_owned();
+            return Some(("TANDEM_PUBLIC_URL".to_owned(), base));
+        }
         "PublicUrl" | "Since" | "StripeBaseUrl" | "StripeAccount" | "StripeLivemode" | "ShopBaseUrl"
         | "NoticesUrl" => {
             return Some((format!("TANDEM_{}", upper_snake(name)), value))

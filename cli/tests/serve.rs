@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use shared::domain::ids::Function;
 use shared::outbound::http::{Http as _, HttpRequest, ReqwestHttp};
 
 /// A running stack; it ends with the test.
@@ -151,4 +152,84 @@ async fn every_order_system_of_the_running_stack_can_be_asked_how_it_is_set_up()
         assert!(said.lines().any(|l| l.starts_with(&format!("ok    {name} ({kind})"))), "{kind}: {said}");
     }
     assert!(!said.contains("BAD"), "{said}");
+}
+
+/// `tandem ARGS < input` in the stack's folder: whether it ended well, and all it said.
+fn tandem(served: &Served, args: &[&str], input: &str) -> (bool, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .args(args)
+        .current_dir(&served.folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    (output.status.success(), said)
+}
+
+#[tokio::test]
+async fn connect_makes_the_endpoint_right_and_replaces_it_only_when_told() {
+    let served = Served::start("connect");
+    let key = local::stack::local_secrets::stripe_key();
+    let endpoints = async || {
+        let request = http::Request::get(served.stripe("/v1/webhook_endpoints"))
+            .header("authorization", format!("Bearer {}", local::stack::local_secrets::stripe_key()));
+        served.send(request.body(Bytes::new()).unwrap()).await.1["data"].clone()
+    };
+    assert_eq!(endpoints().await[0]["enabled_events"], json!(["*"]));
+
+    let (good, said) = tandem(&served, &["--local", "connect"], &key);
+    assert!(good && said.contains("is corrected: it sends every type of event"), "{said}");
+    assert!(
+        said.contains("takes a signed event") && !said.contains("BAD") && !said.contains("look"),
+        "{said}"
+    );
+    assert_eq!(said.matches("may do its part and no more").count(), 7, "{said}");
+    let first = endpoints().await;
+    assert_eq!(first[0]["enabled_events"].as_array().unwrap().len(), 18);
+
+    let (good, said) = tandem(&served, &["--local", "connect"], &key);
+    assert!(good && said.contains("sends what it must"), "{said}");
+    assert_eq!(endpoints().await, first);
+
+    let (_, said) = tandem(&served, &["--local", "connect", "--replace"], &key);
+    assert!(said.contains("takes the place of"), "{said}");
+    let second = endpoints().await;
+    assert_eq!(second.as_array().unwrap().len(), 1);
+    assert_ne!(second[0]["id"], first[0]["id"]);
+    assert_eq!(second[0]["api_version"], "2026-10-28.endive");
+    assert_eq!(second[0]["enabled_events"], first[0]["enabled_events"]);
+}
+
+#[tokio::test]
+async fn connect_refuses_keys_of_another_mode_and_check_names_what_a_key_lacks_or_has_too_much() {
+    let served = Served::start("keys");
+    let live = ["rk", "live", "0123456789abcdef"].join("_");
+    let (good, said) = tandem(&served, &["--local", "connect"], &live);
+    assert!(!good && said.contains("live key") && !said.contains(&live), "{said}");
+
+    // Two keys were mixed up, and one is the key for everything.
+    let of = local::stack::local_secrets::stripe_key_of;
+    let swapped = [
+        ("stripe-key-sweeper", of(Function::RefundProcessor)),
+        ("stripe-key-reconciler", local::stack::local_secrets::stripe_key()),
+    ];
+    for (name, key) in swapped {
+        assert!(tandem(&served, &["--local", "secrets", "put", name], &key).0);
+    }
+    let (good, said) = tandem(&served, &["--local", "check", "--live", "--source", "stripe"], "");
+    assert!(!good, "{said}");
+    assert!(
+        said.contains("BAD   stripe (stripe)  restricted key: sweeper needs Events: Read; edit"),
+        "{said}"
+    );
+    assert!(said.contains("sweeper needs Charges and Refunds: None only, and has Write"), "{said}");
+    assert!(
+        said.contains("look  stripe (stripe)  restricted key: stripe-key-reconciler may do everything"),
+        "{said}"
+    );
+    assert_eq!(said.matches("may do its part and no more").count(), 5, "{said}");
 }

@@ -33,7 +33,7 @@ pub use self::deployed::{Deployed, Found};
 use self::gateway::Gateway;
 use self::seam::{Counting, InProcess, Tally};
 pub use self::wiring::secrets;
-use self::wiring::{Listeners, configure, shop_of};
+use self::wiring::{Listeners, configure, restrict, shop_of};
 use crate::aws::{EmbeddedAws, Foreign};
 use crate::pump::{ClockMode, Handler, Mapping, Pump, PumpStats, invocation, jump_clock};
 use crate::shop::{Shop, Speaks, TimelineLine};
@@ -206,6 +206,7 @@ impl Stack {
             controls: options.real_time,
             ..SimOptions::new(clock.clone(), &bases.stripe)
         });
+        restrict(&sim);
         let (config, config_text) = configure(&aws, &bases, &clock, &options).await?;
         let config = Arc::new(config);
         sim.add_webhook_endpoint(

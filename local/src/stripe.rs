@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shared::clock::Clock;
 
-pub use access::Access;
+pub use access::{Access, Used};
 pub use alone::{AloneOptions, Started, run_alone};
 pub use cards::{Behaviour, Reason, TEST_CARDS, TestCard};
 pub use chaos::{Chaos, Fault, FaultMode, WebhookRule};

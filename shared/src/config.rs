@@ -13,6 +13,7 @@ pub mod woo;
 use std::collections::BTreeMap;
 
 pub use checkfront::{CheckfrontSettings, Deposit};
+pub use parse::CALLS_STRIPE;
 pub use reader::{ConfigError, ConfigErrors, Place};
 pub use urls::check_key;
 

@@ -11,6 +11,7 @@ use shared::outbound::http::ReqwestHttp;
 use shared::outbound::shop::{Finding, OrderSystem as _, Severity};
 use shared::queue::Queue;
 
+use super::connect::check_stripe;
 use crate::output::{Failure, complain, say};
 use crate::world::WorldArgs;
 
@@ -53,20 +54,23 @@ pub(crate) fn check(world: &WorldArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-/// What the order systems themselves say about keys, permissions, currency and webhooks.
+/// What Stripe and the order systems themselves say about keys, permissions, currency and webhooks.
 pub(crate) async fn check_live(args: &WorldArgs, only: Option<&str>) -> Result<ExitCode, Failure> {
     if check(args)? == ExitCode::FAILURE {
         return Ok(ExitCode::FAILURE);
     }
     let world = args.open_unnamed().await?;
     let config = world.engine.config.clone();
-    if let Some(name) = only.filter(|name| config.shop(name).is_none()) {
-        let names: Vec<&str> = config.shops().map(|shop| shop.name.as_str()).collect();
-        return Err(
-            format!("{name:?} is no order system of tandem.toml; there are {}", names.join(", ")).into()
-        );
+    if let Some(name) = only.filter(|name| !config.sources.contains_key(*name)) {
+        let names: Vec<&str> = config.sources.keys().map(String::as_str).collect();
+        return Err(format!("{name:?} is no source of tandem.toml; there are {}", names.join(", ")).into());
     }
     let mut worst = Severity::Good;
+    for source in config.sources.keys().filter(|name| only.is_none_or(|only| only == *name)) {
+        if let Some(stripe) = config.stripe(source) {
+            worst = worst.max(tell(source, "stripe", check_stripe(&world, stripe).await));
+        }
+    }
     for shop in config.shops().filter(|shop| only.is_none_or(|name| name == shop.name)) {
         let address = config.webhook_address(&shop.name);
         let findings = match (address, world.engine.shop_named(&shop.name).await) {
@@ -77,17 +81,29 @@ pub(crate) async fn check_live(args: &WorldArgs, only: Option<&str>) -> Result<E
             (_, Err(error)) => vec![Finding::bad("API key", shared::error::chain(&error))],
             (Some(address), Ok(client)) => client.check(&address).await,
         };
-        for Finding { what, severity, text } in findings {
-            let word = match severity {
-                Severity::Good => "ok  ",
-                Severity::Warning => "look",
-                Severity::Bad => "BAD ",
-            };
-            say(&format!("{word}  {} ({})  {what}: {text}", shop.name, shop.system.name()));
-            worst = worst.max(severity);
-        }
+        worst = worst.max(tell(&shop.name, shop.system.name(), findings));
     }
-    Ok(if worst == Severity::Bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(verdict(worst))
+}
+
+/// Prints what was found about a source; how bad it is.
+pub(super) fn tell(source: &str, kind: &str, findings: Vec<Finding>) -> Severity {
+    let mut worst = Severity::Good;
+    for Finding { what, severity, text } in findings {
+        let word = match severity {
+            Severity::Good => "ok  ",
+            Severity::Warning => "look",
+            Severity::Bad => "BAD ",
+        };
+        say(&format!("{word}  {source} ({kind})  {what}: {text}"));
+        worst = worst.max(severity);
+    }
+    worst
+}
+
+/// How a check ends.
+pub(super) fn verdict(worst: Severity) -> ExitCode {
+    if worst == Severity::Bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Dead letters back to work.
@@ -160,19 +176,25 @@ fn moment(text: &str) -> Result<UnixTime, Failure> {
     Ok(UnixTime(at.as_second()))
 }
 
-/// One secret, from standard input.
-pub(crate) async fn secrets_put(args: &WorldArgs, name: &str) -> Result<(), Failure> {
-    let world = args.open_unnamed().await?;
+/// What `tandem COMMAND < FILE` is given.
+pub(super) fn from_stdin(command: &str) -> Result<String, Failure> {
     let input = std::io::stdin();
     if input.is_terminal() {
         return Err(format!(
             "the value comes from standard input, so that it is neither shown nor kept by the shell: \
-             tandem secrets put {name} < FILE"
+             tandem {command} < FILE"
         )
         .into());
     }
     let mut text = String::new();
     input.lock().take(SECRET_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// One secret, from standard input.
+pub(crate) async fn secrets_put(args: &WorldArgs, name: &str) -> Result<(), Failure> {
+    let world = args.open_unnamed().await?;
+    let text = from_stdin(&format!("secrets put {name}"))?;
     crate::secrets::put(&world.sdk, &world.engine.config.secrets, name, &text).await?;
     say(&format!("{name} is stored in {}", world.secrets_place()));
     Ok(())

@@ -95,6 +95,7 @@ pub async fn audit(stack: &Stack, expected: &Expected) -> Result<Vec<String>, Er
         }
     }
     problems.extend(dead_letters(stack).await?);
+    problems.extend(ledger.denied.iter().map(|call| format!("no restricted key allows the call: {call}")));
     let refused = stack.aws.scheduler().refused();
     problems.extend(refused.iter().map(|why| format!("the scheduler made no timer of {why}")));
     Ok(problems)

@@ -1,12 +1,17 @@
 //! Secrets of the local stack, made at run time so that no scanner takes them for real ones.
 
 use base64::Engine as _;
+use shared::domain::ids::Function;
 
 use crate::shop::Speaks;
 
-/// The API key that every function uses on the simulator.
+/// The simulator's secret key, which may do everything: people and the world around the functions use it.
 pub fn stripe_key() -> String {
     ["sk", "test", "local", "0123456789"].join("_")
+}
+/// The restricted key of a function.
+pub fn stripe_key_of(function: Function) -> String {
+    ["rk", "test", "local", &function.name().replace('-', "_"), "0123456789"].join("_")
 }
 /// Signs the simulator's webhooks.
 pub fn stripe_webhook() -> String {

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use shared::clock::Clock;
-use shared::config::{Config, Resources};
+use shared::config::{CALLS_STRIPE, Config, Resources};
+use shared::outbound::stripe::grants;
 use tokio::net::TcpListener;
 
 use super::gateway::Gateway;
@@ -14,6 +15,7 @@ use super::{Bases, Error, Options, Stack, Wiring, local_secrets};
 use crate::aws::EmbeddedAws;
 use crate::http_server;
 use crate::shop::{Shop, ShopConfig, Speaks};
+use crate::stripe::{Access, StripeSim};
 
 /// Where and how a shop is reached, and what opens it.
 pub(super) fn shop_of(clock: &Clock, bases: &Bases, name: &str, speaks: Speaks) -> Shop {
@@ -118,9 +120,13 @@ pub fn secrets(config: &Config, shops: &[(&str, Speaks)]) -> BTreeMap<String, St
         ("notice-secret".to_owned(), local_secrets::notice()),
     ]);
     for source in config.sources.values() {
-        // The template's roles keep the functions' keys apart; here one value stands for all of them.
         if let shared::config::Source::Stripe(stripe) = source {
-            secrets.extend(stripe.api_keys.values().map(|name| (name.clone(), local_secrets::stripe_key())));
+            let default = stripe.api_keys.get("default");
+            secrets.extend(default.map(|name| (name.clone(), local_secrets::stripe_key())));
+            for function in CALLS_STRIPE {
+                let named = stripe.api_keys.get(function.name()).filter(|name| Some(*name) != default);
+                secrets.extend(named.map(|name| (name.clone(), local_secrets::stripe_key_of(function))));
+            }
         }
     }
     for (name, speaks) in shops {
@@ -128,6 +134,24 @@ pub fn secrets(config: &Config, shops: &[(&str, Speaks)]) -> BTreeMap<String, St
         secrets.extend([(format!("{name}-api-key"), key), (format!("{name}-webhook-secret"), webhook)]);
     }
     secrets
+}
+
+/// The functions' restricted keys, as `tandem.toml`'s comments and README have people make them.
+pub(super) fn restrict(sim: &StripeSim) {
+    for function in CALLS_STRIPE {
+        let grants: Vec<(String, Access)> = grants::grants(function)
+            .iter()
+            .map(|(resource, access)| {
+                let access = match access {
+                    grants::Access::Read => Access::Read,
+                    grants::Access::Write => Access::Write,
+                };
+                (resource.name(), access)
+            })
+            .collect();
+        let grants: Vec<(&str, Access)> = grants.iter().map(|(r, a)| (r.as_str(), *a)).collect();
+        sim.add_restricted_key(&local_secrets::stripe_key_of(function), &grants);
+    }
 }
 
 /// The ports, bound before anything needs to know them: Stripe, the API, then the shops by name.

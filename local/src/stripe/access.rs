@@ -25,19 +25,41 @@ pub enum Access {
 pub(crate) struct Keys {
     secret: String,
     restricted: HashMap<String, BTreeMap<String, Access>>,
+    /// What was refused for want of a permission.
+    denied: Vec<String>,
+    /// The most that each restricted key was used for.
+    used: Used,
 }
+
+/// By key and resource.
+pub type Used = BTreeMap<(String, String), Access>;
 
 impl Keys {
     pub(crate) fn new(secret: &str) -> Self {
-        Self { secret: secret.to_owned(), restricted: HashMap::new() }
+        Self { secret: secret.to_owned(), restricted: HashMap::new(), denied: Vec::new(), used: Used::new() }
     }
 
     pub(crate) fn grant(&mut self, key: &str, grants: BTreeMap<String, Access>) {
         self.restricted.insert(key.to_owned(), grants);
     }
 
-    /// Refuses a request whose key may not do this to `resource`.
-    pub(crate) fn check(&self, headers: &HeaderMap, method: &Method, resource: &str) -> Result<(), ApiError> {
+    /// Requests that were refused for want of a permission.
+    pub(crate) fn denied(&self) -> &[String] {
+        &self.denied
+    }
+
+    /// The most that each restricted key was used for.
+    pub(crate) fn used(&self) -> &Used {
+        &self.used
+    }
+
+    /// Refuses a request whose key may not do this to `resource`, and keeps in mind that it was made.
+    pub(crate) fn check(
+        &mut self,
+        headers: &HeaderMap,
+        method: &Method,
+        resource: &str,
+    ) -> Result<(), ApiError> {
         let Some(key) = presented(headers) else {
             return Err(ApiError::unauthorized("You did not provide an API key."));
         };
@@ -49,8 +71,11 @@ impl Keys {
         };
         let need = if method == Method::GET { Access::Read } else { Access::Write };
         if grants.get(resource).copied().unwrap_or(Access::None) >= need {
+            let used = self.used.entry((key, resource.to_owned())).or_insert(need);
+            *used = need.max(*used);
             return Ok(());
         }
+        self.denied.push(format!("{method} of {resource} with {}", redacted(&key)));
         let text = format!(
             "The provided key '{}' does not have the required permissions for this endpoint. Having the '{resource}_{}' permission would allow this request to continue.",
             redacted(&key),

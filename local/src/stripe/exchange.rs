@@ -248,7 +248,7 @@ impl World {
         }
     }
 
-    fn may(&self, received: &Received, headers: &HeaderMap, parts: &[&str]) -> Result<(), ApiError> {
+    fn may(&mut self, received: &Received, headers: &HeaderMap, parts: &[&str]) -> Result<(), ApiError> {
         self.keys.check(headers, &received.method, api::resource(parts))?;
         if !VERSIONS.contains(&received.version.as_str()) {
             let text = format!("Invalid Stripe API version: {}", received.version);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::StripeSim;
+use super::access::Used;
 use super::objects::{
     BalanceTransaction, Charge, Customer, Dispute, Event, PaymentIntent, PaymentMethod, Payout, Refund,
     Session,
@@ -50,6 +51,10 @@ pub struct Ledger {
     pub money: BTreeMap<String, Money>,
     /// API requests that arrived, by method and path template.
     pub calls: BTreeMap<(String, String), u64>,
+    /// Requests refused because their restricted key lacks the permission.
+    pub denied: Vec<String>,
+    /// The most that each restricted key was used for, by key and resource.
+    pub used: Used,
 }
 
 impl Ledger {
@@ -112,6 +117,8 @@ impl StripeSim {
             events: world.events.rows().to_vec(),
             money,
             calls: world.calls.clone(),
+            denied: world.keys.denied().to_vec(),
+            used: world.keys.used().clone(),
         }
     }
 }

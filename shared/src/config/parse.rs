@@ -18,7 +18,7 @@ use crate::domain::policy::{
 use crate::domain::time::{Seconds, UnixTime};
 
 /// The functions that call Stripe; each needs a key of its own or the default one.
-const CALLS_STRIPE: [Function; 7] = [
+pub const CALLS_STRIPE: [Function; 7] = [
     Function::PaymentPage,
     Function::PaymentCreator,
     Function::PaymentRecorder,

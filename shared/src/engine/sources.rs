@@ -2,7 +2,7 @@
 //!
 //! Invariant: an order belongs to the source of its name only if that is of the order's kind.
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Engine, EngineError};
 use crate::clock::Deadline;
@@ -56,6 +56,11 @@ impl Engine {
             EngineError::Config(format!("[sources.{}] names no api key for {}", source.name, self.me))
         })?;
         let key = self.secrets.get(name).await?;
+        Ok(self.stripe_with(source, key)?.until(deadline))
+    }
+
+    /// A client for a Stripe source with any key, if its mode is the source's.
+    pub fn stripe_with(&self, source: &StripeSource, key: SecretString) -> Result<StripeClient, EngineError> {
         crate::config::check_key(source, key.expose_secret())
             .map_err(|e| EngineError::Config(e.to_string()))?;
         let mut settings = StripeSettings::new(
@@ -68,8 +73,7 @@ impl Engine {
         settings.account = Some(source.account.clone());
         settings.connect_account = source.connect.then(|| source.account.clone());
         settings.max_retries = self.stripe_retries;
-        let client = StripeClient::new(settings)?;
-        Ok(client.until(deadline))
+        Ok(StripeClient::new(settings)?)
     }
 
     /// A client for an order's shop.

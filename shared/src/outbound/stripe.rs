@@ -7,11 +7,13 @@ pub mod backoff;
 pub mod calls;
 pub mod error;
 pub mod form;
+pub mod grants;
 pub mod objects;
 pub mod pages;
 pub mod read;
 #[cfg(test)]
 mod scripted;
+pub mod setup;
 #[cfg(test)]
 mod tests;
 

@@ -30,6 +30,7 @@ pub async fn violations(world: &World) -> Vec<String> {
         state(world, &ledger, &must, &mut found).await;
     }
     currencies(world, &ledger, &mut found);
+    found.extend(ledger.denied.iter().map(|call| format!("X5: no restricted key allows the call: {call}")));
     if let Some(queues) = world.stack.aws.light_queues() {
         for (queue, body) in queues.contents() {
             let watch = secrets::Watch::default();

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use local::aws::Call;
 use local::stack::local_secrets;
+use shared::config::CALLS_STRIPE;
 
 /// What must not be written down: the buyer's address and name, card numbers, and how our secrets begin or read.
 fn needles() -> Vec<String> {
@@ -26,6 +27,7 @@ fn needles() -> Vec<String> {
         local_secrets::shop_webhook(),
         local_secrets::notice(),
     ]);
+    all.extend(CALLS_STRIPE.map(local_secrets::stripe_key_of));
     all
 }
 
