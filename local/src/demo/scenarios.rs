@@ -6,6 +6,7 @@ use shared::domain::money::Currency;
 use shared::domain::order::{CaptureMode, Collection};
 use shared::domain::time::Seconds;
 use shared::domain::view::PaymentStatus as S;
+use shared::operator::{self, By};
 
 use super::Expected;
 use crate::shop::{NewOrder, OrderRecord};
@@ -54,6 +55,7 @@ scenarios! {
     "events repeated, late and out of order" => disorder,
     "orders in JPY and KWD" => currencies,
     "one buyer, every order system" => every_system,
+    "the operator's switch stops every money call, and lets them go on" => money_switch,
 }
 
 fn currency(code: &str) -> Result<Currency, Error> {
@@ -319,6 +321,23 @@ async fn every_system(story: &mut Story<'_>) -> Result<(), Error> {
         story.check(shown == Some(S::Paid), "each shop shows its order as paid");
         story.expected.orders.insert((shop.name().to_owned(), id), (S::Paid, amount, 0));
     }
+    Ok(())
+}
+
+async fn money_switch(story: &mut Story<'_>) -> Result<(), Error> {
+    let id = story.euros(5200, Some("tina")).await?;
+    story.pay(&id, GOOD).await?;
+    let (operator, by) = (story.stack.engine(Function::Cli), By::new("olga", None)?);
+    let refunds = story.stack.sim.ledger().refunds.len();
+    operator::set_money(&operator, false, &by).await?;
+    story.stack.shop.request_refund(&id, Some(600), "one piece came back")?;
+    story.stack.settle().await?;
+    let since = story.stack.sim.ledger().refunds.len() - refunds;
+    story.check(since == 0, "no money goes back while the switch is off");
+    story.check_status(&id, S::Paid);
+    operator::set_money(&operator, true, &by).await?;
+    story.stack.advance(Seconds::minutes(10), Some(Seconds::minutes(5))).await?;
+    story.ends(&id, S::PartiallyRefunded, 5200, 600);
     Ok(())
 }
 
