@@ -9,7 +9,10 @@ use std::fmt;
 use std::io::Write as _;
 
 pub use tracing as __tracing;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing::Subscriber;
+pub use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::prelude::*;
 
 pub use metrics::Metrics;
@@ -27,6 +30,20 @@ pub fn init() {
         "ERROR" | "FATAL" => LevelFilter::ERROR,
         _ => LevelFilter::INFO,
     };
+    let _ = lines(level, std::io::stdout).try_init();
+    std::panic::set_hook(Box::new(|panic| {
+        // The message of a panic may hold a value; where it happened holds none.
+        let place = panic.location().map_or_else(String::new, |l| format!("{}:{}", l.file(), l.line()));
+        let line = serde_json::json!({ "level": "ERROR", "message": "panic", "location": place });
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }));
+}
+
+/// What is logged, as JSON lines for `writer`.
+pub fn lines<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     // Dependencies may log requests and bodies below WARN; no setting turns that on.
     let ours_only = Targets::new().with_default(LevelFilter::OFF).with_target("tandem", level);
     let lines = tracing_subscriber::fmt::layer()
@@ -34,14 +51,9 @@ pub fn init() {
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_target(false);
-    let _ = tracing_subscriber::registry().with(lines).with(ours_only).try_init();
-    std::panic::set_hook(Box::new(|panic| {
-        // The message of a panic may hold a value; where it happened holds none.
-        let place = panic.location().map_or_else(String::new, |l| format!("{}:{}", l.file(), l.line()));
-        let line = serde_json::json!({ "level": "ERROR", "message": "panic", "location": place });
-        let _ = writeln!(std::io::stdout(), "{line}");
-    }));
+        .with_target(false)
+        .with_writer(writer);
+    tracing_subscriber::registry().with(lines).with(ours_only)
 }
 
 /// Types that may be logged.

@@ -6,8 +6,11 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::check::secrets::watched_lines;
+
 /// Blocks the thread until `work` is done, on a paused clock of its own.
 pub fn on_own_clock<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    let _lines = watched_lines();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
     Ok(runtime.block_on(work))
 }

@@ -24,6 +24,7 @@ const BYTES_MAX: usize = 100_000;
 pub async fn violations(world: &World) -> Vec<String> {
     let mut found = world.complaints();
     found.extend(world.cutter.leaks().into_iter().map(|l| format!("X1: {l}")));
+    found.extend(secrets::said_in_lines().into_iter().map(|l| format!("X1: {l}")));
     let ledger = world.stack.sim.ledger();
     for must in world.musts() {
         money(world, &ledger, &must, &mut found);

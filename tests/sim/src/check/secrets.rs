@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use local::aws::Call;
 use local::stack::local_secrets;
 use shared::config::CALLS_STRIPE;
+use shared::telemetry;
+use tracing::subscriber::DefaultGuard;
 
 /// What must not be written down: the buyer's address and name, card numbers, and how our secrets begin or read.
 fn needles() -> Vec<String> {
@@ -29,6 +31,36 @@ fn needles() -> Vec<String> {
     ]);
     all.extend(CALLS_STRIPE.map(local_secrets::stripe_key_of));
     all
+}
+
+thread_local! {
+    /// What the run of this thread logs.
+    static LINES: Watch = Watch::default();
+}
+
+/// Where a log line goes here: it is looked at and gone.
+struct Line;
+
+impl std::io::Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LINES.with(|watch| watch.look_at("a log line", &String::from_utf8_lossy(bytes)));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Has every line that this thread logs looked at, at any level, until the guard is dropped.
+pub fn watched_lines() -> DefaultGuard {
+    LINES.with(Watch::forget);
+    tracing::subscriber::set_default(telemetry::lines(telemetry::LevelFilter::TRACE, || Line))
+}
+
+/// What lines of this thread said.
+pub fn said_in_lines() -> Vec<String> {
+    LINES.with(Watch::found)
 }
 
 /// Looks at everything that is written, and keeps what should not be there.
@@ -65,6 +97,10 @@ impl Watch {
         }
     }
 
+    fn forget(&self) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// What was found.
     pub fn found(&self) -> Vec<String> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
@@ -82,5 +118,17 @@ mod tests {
         assert!(watch.found().is_empty());
         watch.look_at("orders", r#"{"order":"1001","email":"anna@example.com"}"#);
         assert_eq!(watch.found(), [r#"orders says "@example.com""#]);
+    }
+
+    #[test]
+    fn a_buyers_address_in_a_log_line_is_seen_and_forgotten_by_the_next_run() {
+        let guard = watched_lines();
+        tracing::debug!(target: "tandem", "it went well");
+        assert!(said_in_lines().is_empty());
+        tracing::debug!(target: "tandem", who = "anna@example.com", "it went wrong");
+        assert_eq!(said_in_lines(), [r#"a log line says "@example.com""#]);
+        drop(guard);
+        let _guard = watched_lines();
+        assert!(said_in_lines().is_empty());
     }
 }
