@@ -196,12 +196,29 @@ async fn connect_makes_the_endpoint_right_and_replaces_it_only_when_told() {
     assert_eq!(endpoints().await, first);
 
     let (_, said) = tandem(&served, &["--local", "connect", "--replace"], &key);
-    assert!(said.contains("takes the place of"), "{said}");
+    assert!(said.contains("is taken away") && !said.contains("cannot be seen"), "{said}");
     let second = endpoints().await;
     assert_eq!(second.as_array().unwrap().len(), 1);
     assert_ne!(second[0]["id"], first[0]["id"]);
     assert_eq!(second[0]["api_version"], "2026-10-28.endive");
     assert_eq!(second[0]["enabled_events"], first[0]["enabled_events"]);
+
+    // The secret that was stored is the new one's: seen by its mark.
+    let (_, said) = tandem(&served, &["--local", "connect"], &key);
+    assert!(said.contains("sends what it must") && !said.contains("rolled"), "{said}");
+    let other = ["whsec", "of_another_endpoint_altogether_0123"].join("_");
+    assert!(tandem(&served, &["--local", "secrets", "put", "stripe-webhook-secret"], &other).0);
+    let (_, said) = tandem(&served, &["--local", "connect"], &key);
+    assert!(said.contains("not the one it was made with"), "{said}");
+
+    // No endpoint at the address, but a secret: nothing is written over unasked.
+    let id = second[0]["id"].as_str().unwrap();
+    let gone = http::Request::delete(served.stripe(&format!("/v1/webhook_endpoints/{id}")))
+        .header("authorization", format!("Bearer {key}"));
+    assert_eq!(served.send(gone.body(Bytes::new()).unwrap()).await.0, 200);
+    let (good, said) = tandem(&served, &["--local", "connect"], &key);
+    assert!(!good && said.contains("has no endpoint for"), "{said}");
+    assert_eq!(endpoints().await, json!([]));
 }
 
 #[tokio::test]
@@ -209,7 +226,7 @@ async fn connect_refuses_keys_of_another_mode_and_check_names_what_a_key_lacks_o
     let served = Served::start("keys");
     let live = ["rk", "live", "0123456789abcdef"].join("_");
     let (good, said) = tandem(&served, &["--local", "connect"], &live);
-    assert!(!good && said.contains("live key") && !said.contains(&live), "{said}");
+    assert!(!good && said.contains("is no test key of Stripe") && !said.contains(&live), "{said}");
 
     // Two keys were mixed up, and one is the key for everything.
     let of = local::stack::local_secrets::stripe_key_of;

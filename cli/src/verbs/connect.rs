@@ -11,10 +11,11 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use shared::config::{CALLS_STRIPE, StripeSource};
+use shared::domain::ids::Function;
 use shared::inbound::{WebhookSecret, stripe::sign};
 use shared::outbound::shop::Finding;
-use shared::outbound::stripe::setup::{Endpoint, Step, step};
-use shared::outbound::stripe::{STRIPE_VERSION, StripeClient};
+use shared::outbound::stripe::setup::{Endpoint, Step, others, step};
+use shared::outbound::stripe::{STRIPE_VERSION, StripeClient, StripeError};
 use shared::secrets::SecretError;
 
 use super::stack::{from_stdin, tell, verdict};
@@ -37,36 +38,52 @@ pub(crate) async fn connect(args: &WorldArgs, name: &str, replace: bool) -> Resu
          --stack-name STACK --query 'Stacks[0]' > FILE), or set [stack] public_url",
     )?;
     let secret = source.webhook_secrets.first().ok_or("[sources] names no webhook secret")?;
-    let key = SecretString::from(from_stdin("connect")?.trim().to_owned());
-    // Endpoints are the platform's own, also those that hear of connected accounts.
-    let platform = StripeSource { connect: false, ..source.clone() };
-    let client = world.engine.stripe_with(&platform, key)?;
-    own_account(&client, source).await?;
+    let client = platform(&world, source)?;
+    if account_of(&client, source).await?.is_none() {
+        say("this key may not see which account it belongs to: that is not checked");
+    }
     let stored = match world.engine.secrets.get(secret).await {
-        Ok(_) => true,
-        Err(SecretError::Missing { .. }) => false,
+        Ok(value) => Some(value),
+        Err(SecretError::Missing { .. } | SecretError::Weak { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let existing = client.list_endpoints().await?;
-    match step(&existing, &url, stored, replace) {
-        Step::Keep { id } => say(&format!("{id} sends what it must to {url}")),
+    let existing = client.list_endpoints().await.map_err(may_not_write)?;
+    let setup = Setup { args, client: &client, source, url: &url, secret };
+    match step(&existing, &url, stored.is_some(), replace) {
+        Step::Keep { id } => {
+            say(&format!("{id} sends what it must to {url}"));
+            doubts(&existing, &url, &id, stored.as_ref());
+        }
         Step::Update { id, why } => {
-            client.correct_endpoint(&id).await?;
+            client.correct_endpoint(&id).await.map_err(may_not_write)?;
             say(&format!("{id} is corrected: {why}"));
+            doubts(&existing, &url, &id, stored.as_ref());
         }
         Step::Create => {
-            let id = create(&world, &client, source, &url, secret).await?;
+            let id = setup.create(&world).await?;
             say(&format!("{id} sends events to {url}; its signing secret is stored as {secret}"));
         }
-        Step::Replace { id, why } if replace => {
-            let new = create(&world, &client, source, &url, secret).await?;
-            client.delete_endpoint(&id).await?;
-            say(&format!("{new} takes the place of {id} ({why}); its signing secret is stored as {secret}"));
-            say("what the old one had not delivered yet is found by the sweeper");
+        Step::Replace { why, .. } if replace => {
+            let new = setup.create(&world).await?;
+            say(&format!("{new} sends events to {url} ({why}); its signing secret is stored as {secret}"));
+            for old in others(&existing, &url, &new) {
+                client.delete_endpoint(old).await.map_err(|error| {
+                    format!("{new} is in use, but {old} stayed: delete it in the dashboard ({error})")
+                })?;
+                say(&format!("{old} is taken away; what it had not delivered yet is found by the sweeper"));
+            }
         }
         Step::Replace { id, why } => {
             return Err(format!(
                 "{id} cannot stay: {why}; `tandem connect --replace < FILE` makes another one and takes this away"
+            )
+            .into());
+        }
+        Step::Refuse => {
+            return Err(format!(
+                "{secret} is stored, but the key's account has no endpoint for {url}: is it the key of another \
+                 account, or has the address changed? `tandem connect --replace < FILE` makes one and replaces the \
+                 stored secret"
             )
             .into());
         }
@@ -76,45 +93,109 @@ pub(crate) async fn connect(args: &WorldArgs, name: &str, replace: bool) -> Resu
     Ok(verdict(tell(name, "stripe", check_stripe(&world, source).await)))
 }
 
-/// A key of another account would make an endpoint that nobody asked for.
-async fn own_account(client: &StripeClient, source: &StripeSource) -> Result<(), Failure> {
+/// A client of the key from standard input. Endpoints are the platform's own, also those that hear of connected accounts.
+fn platform(world: &World, source: &StripeSource) -> Result<StripeClient, Failure> {
+    let key = from_stdin("connect")?;
+    let mode = if source.livemode { "live" } else { "test" };
+    if !["sk", "rk"].iter().any(|kind| key.trim().starts_with(&format!("{kind}_{mode}_"))) {
+        return Err(format!(
+            "what came from standard input is no {mode} key of Stripe (sk_{mode}_... or rk_{mode}_...), and \
+             [sources.{}] is in {mode} mode",
+            source.name
+        )
+        .into());
+    }
+    let own = StripeSource { connect: false, ..source.clone() };
+    Ok(world.engine.stripe_with(&own, SecretString::from(key.trim().to_owned()))?)
+}
+
+/// The account of a key, if it may see it. One of another account would make an endpoint, or a charge, that nobody asked for.
+async fn account_of(client: &StripeClient, source: &StripeSource) -> Result<Option<String>, Failure> {
     let account = match client.get("/v1/account").await {
         Ok(answer) => answer.value["id"].as_str().unwrap_or_default().to_owned(),
-        // A restricted key that may not see it may still write endpoints.
-        Err(error) if error.status() == Some(403) => return Ok(()),
+        Err(error) if error.status() == Some(403) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     if source.connect || account == source.account {
-        return Ok(());
+        return Ok(Some(account));
     }
     Err(format!(
-        "the key belongs to {account}, [sources.{}] and the stack's parameter StripeAccount name {}",
+        "the key belongs to {account}; [sources.{}] or the stack's parameter StripeAccount names {}",
         source.name, source.account
     )
     .into())
 }
 
-async fn create(
-    world: &World,
-    client: &StripeClient,
-    source: &StripeSource,
-    url: &str,
-    secret: &str,
-) -> Result<String, Failure> {
-    let Endpoint { id, secret: value, .. } = client.create_endpoint(url, source.connect).await?;
-    let stored = match &value {
-        Some(value) => crate::secrets::put(&world.sdk, &world.engine.config.secrets, secret, value).await,
-        None => Err("Stripe gave no signing secret".into()),
-    };
-    match stored {
-        Ok(()) => Ok(id),
-        Err(error) => match client.delete_endpoint(&id).await {
-            Ok(()) => Err(format!("{error}; the new endpoint {id} was taken away again").into()),
-            Err(left) => {
-                Err(format!("{error}; the new endpoint {id} stayed: delete it in the dashboard ({left})")
-                    .into())
+fn may_not_write(error: StripeError) -> Failure {
+    match error.status() {
+        Some(403) => "the key needs Webhook Endpoints: Write".into(),
+        _ => error.into(),
+    }
+}
+
+/// Says what cannot be seen, or is one too many.
+fn doubts(existing: &[Endpoint], url: &str, id: &str, stored: Option<&SecretString>) {
+    let made_with = |e: &Endpoint| stored.and_then(|secret| e.made_with(secret.expose_secret()));
+    match existing.iter().find(|e| e.id == id).and_then(made_with) {
+        Some(true) => {}
+        Some(false) => say(
+            "the stored signing secret is not the one it was made with: right if it was rolled since; if not, --replace",
+        ),
+        None => say("whether the stored signing secret is its own cannot be seen; --replace makes sure"),
+    }
+    for other in others(existing, url, id) {
+        say(&format!("{other} sends to the same address: delete it in the dashboard, or --replace"));
+    }
+}
+
+/// What a new endpoint needs.
+struct Setup<'a> {
+    args: &'a WorldArgs,
+    client: &'a StripeClient,
+    source: &'a StripeSource,
+    url: &'a str,
+    secret: &'a str,
+}
+
+impl Setup<'_> {
+    /// Makes an endpoint and stores its secret; its id.
+    async fn create(&self, world: &World) -> Result<String, Failure> {
+        let made = self.client.create_endpoint(self.url, self.source.connect).await.map_err(may_not_write)?;
+        let Endpoint { id, secret: Some(value), .. } = made else {
+            return Err(self.undo(&made.id, "Stripe gave no signing secret").await);
+        };
+        let put = crate::secrets::put(&world.sdk, &world.engine.config.secrets, self.secret, &value).await;
+        if let Err(error) = put {
+            // It may be stored all the same.
+            let now = self.args.open_unnamed().await?.engine.secrets.get(self.secret).await;
+            match now {
+                Ok(now) if now.expose_secret() == value => {}
+                Ok(_) | Err(SecretError::Missing { .. } | SecretError::Weak { .. }) => {
+                    return Err(self.undo(&id, &error.to_string()).await);
+                }
+                Err(_) => {
+                    return Err(format!(
+                        "{error}; whether the secret of the new endpoint {id} is stored cannot be seen: when the \
+                         secret store answers again, `tandem connect --replace < FILE`"
+                    )
+                    .into());
+                }
             }
-        },
+        }
+        if let Err(error) = self.client.mark_endpoint(&id, &value).await {
+            say(&format!("{id} could not be marked with its secret's mark ({error}); it works without"));
+        }
+        Ok(id)
+    }
+
+    /// Takes a new endpoint away whose secret nobody has.
+    async fn undo(&self, id: &str, why: &str) -> Failure {
+        match self.client.delete_endpoint(id).await {
+            Ok(()) => format!("{why}; the new endpoint {id} was taken away again").into(),
+            Err(left) => {
+                format!("{why}; the new endpoint {id} stayed: delete it in the dashboard ({left})").into()
+            }
+        }
     }
 }
 
@@ -135,21 +216,31 @@ pub(super) async fn check_stripe(world: &World, source: &StripeSource) -> Vec<Fi
                 format!("{name} may do everything at Stripe; store a restricted key for {function} alone");
             findings.push(Finding::warning(KEY, text));
         }
-        let checked = match world.engine.stripe_with(source, key) {
-            Ok(client) => client.check_grants(function).await.map_err(|e| e.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
+        let checked = check_key(world, source, function, key).await;
         findings.extend(checked.unwrap_or_else(|why| vec![Finding::bad(KEY, format!("{name}: {why}"))]));
     }
     findings.push(receiver(world, source).await);
     findings
 }
 
+async fn check_key(
+    world: &World,
+    source: &StripeSource,
+    function: Function,
+    key: SecretString,
+) -> Result<Vec<Finding>, Failure> {
+    let client = world.engine.stripe_with(source, key)?;
+    account_of(&client, source).await?;
+    Ok(client.check_grants(function).await?)
+}
+
 /// A secret that cannot be read by this operator is no proof that the functions cannot.
 fn unread(what: &'static str, error: &SecretError) -> Finding {
     match error {
-        SecretError::Store { .. } => Finding::warning(what, error.to_string()),
-        SecretError::Missing { .. } | SecretError::Weak { .. } => Finding::bad(what, error.to_string()),
+        SecretError::Store { reason, .. } if reason.contains("AccessDenied") => {
+            Finding::warning(what, format!("{error}: this is not looked at"))
+        }
+        _ => Finding::bad(what, error.to_string()),
     }
 }
 
@@ -190,6 +281,7 @@ async fn receiver(world: &World, source: &StripeSource) -> Finding {
     let Ok(request) = request else { return Finding::bad(RECEIVER, format!("{url} is no address")) };
     match world.engine.http.send(request, ANSWERS).await {
         Ok(answer) if answer.status().is_success() => {
+            // Events of another mode or account are acknowledged too, counted as WrongWorld: an alarm watches that.
             Finding::good(RECEIVER, format!("{url} takes a signed event"))
         }
         Ok(answer) => Finding::bad(

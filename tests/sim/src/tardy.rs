@@ -102,10 +102,11 @@ async fn told(looks: usize) -> Vec<String> {
             world.wait(Seconds::minutes(5)).await;
         }
     }
+    let looked = tardy.lock().1;
     let late = tardy.landing();
     let mut found = Vec::new();
-    if late.len() != ANSWERED {
-        found.push("the story did not come about: nothing was carried out late".to_owned());
+    if late.len() != ANSWERED || looked < looks {
+        found.push(format!("the story did not come about: {} lost, looked for {looked} times", late.len()));
     }
     for effect in late {
         let _ = effect.await;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use super::form::{Form, segment};
 use super::grants::{Access, Resource, granted};
@@ -17,6 +18,9 @@ use crate::inbound::stripe::LISTED_TYPES;
 use crate::outbound::shop::Finding;
 
 const ENDPOINTS: &str = "/v1/webhook_endpoints";
+/// In an endpoint's metadata: which secret we stored for it.
+const MARK: &str = "tandem_secret";
+const DELETE_TRIES: u32 = 3;
 /// An account has at most 16 endpoints of a mode.
 const ENDPOINTS_MAX: usize = 100;
 
@@ -36,6 +40,9 @@ pub struct Endpoint {
     pub status: String,
     /// Fixed when it is made; none: the account's own version.
     pub api_version: Option<String>,
+    /// Ours among others: the mark of the secret that we stored.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
     /// `whsec_..`, only in the answer that made it.
     pub secret: Option<String>,
 }
@@ -51,6 +58,8 @@ impl StripeObject for Endpoint {
 pub enum Step {
     /// There is none.
     Create,
+    /// There is none, although a secret is stored: to make one would spoil what may be right.
+    Refuse,
     /// It is as it must be.
     Keep {
         /// Which.
@@ -72,12 +81,14 @@ pub enum Step {
     },
 }
 
-/// What the endpoint for `url` needs. `secret_stored`: our secret store holds a signing secret, which can only be that of
-/// the endpoint that was made last. `anew`: another one is wanted in any case.
+/// What the endpoint for `url` needs. `secret_stored`: our secret store holds a signing secret. `anew`: another one is wanted in
+/// any case.
 pub fn step(existing: &[Endpoint], url: &str, secret_stored: bool, anew: bool) -> Step {
     let ours = || existing.iter().filter(|e| e.url == url);
     let versioned = |e: &&Endpoint| e.api_version.as_deref() == Some(STRIPE_VERSION);
-    let Some(found) = ours().find(versioned).or_else(|| ours().next()) else { return Step::Create };
+    let Some(found) = ours().find(versioned).or_else(|| ours().next()) else {
+        return if secret_stored && !anew { Step::Refuse } else { Step::Create };
+    };
     let id = found.id.clone();
     let replace = |why: &str| Step::Replace { id: id.clone(), why: why.to_owned() };
     if !versioned(&found) {
@@ -107,6 +118,23 @@ pub fn step(existing: &[Endpoint], url: &str, secret_stored: bool, anew: bool) -
     Step::Keep { id }
 }
 
+/// The endpoints for `url` beside the one that is in use: whatever they send comes twice, or is refused.
+pub fn others<'a>(existing: &'a [Endpoint], url: &str, in_use: &str) -> Vec<&'a str> {
+    existing.iter().filter(|e| e.url == url && e.id != in_use).map(|e| e.id.as_str()).collect()
+}
+
+/// What tells one signing secret from another without giving it away: it is made of 32 random characters.
+pub fn mark(secret: &str) -> String {
+    hex::encode(Sha256::digest(secret.as_bytes())).chars().take(16).collect()
+}
+
+impl Endpoint {
+    /// Whether `secret` is the one that was stored when the endpoint was made; `None`: that was not by us.
+    pub fn made_with(&self, secret: &str) -> Option<bool> {
+        self.metadata.get(MARK).map(|kept| *kept == mark(secret))
+    }
+}
+
 impl StripeClient {
     /// Every endpoint of the account and mode.
     pub async fn list_endpoints(&self) -> Result<Vec<Endpoint>, StripeError> {
@@ -132,12 +160,25 @@ impl StripeClient {
         self.exchange(Method::POST, &path, Some(Bytes::from(form.encode())), None).await?.parse()
     }
 
-    /// Takes it away; one that is gone is gone.
+    /// Keeps the mark of its secret with it.
+    pub async fn mark_endpoint(&self, id: &str, secret: &str) -> Result<(), StripeError> {
+        let form = Form::new().set(format!("metadata[{MARK}]"), mark(secret));
+        let path = format!("{ENDPOINTS}/{}", segment(id));
+        self.exchange(Method::POST, &path, Some(Bytes::from(form.encode())), None).await.map(|_| ())
+    }
+
+    /// Takes it away; one that is gone is gone, so it may be tried again.
     pub async fn delete_endpoint(&self, id: &str) -> Result<(), StripeError> {
         let path = format!("{ENDPOINTS}/{}", segment(id));
-        match self.exchange(Method::DELETE, &path, None, None).await {
-            Err(error) if !error.is_missing() => Err(error),
-            _ => Ok(()),
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.exchange(Method::DELETE, &path, None, None).await {
+                Err(error) if error.is_missing() => return Ok(()),
+                Err(error) if error.retryable() && tries < DELETE_TRIES => {}
+                Err(error) => return Err(error),
+                Ok(_) => return Ok(()),
+            }
         }
     }
 
@@ -204,7 +245,8 @@ fn refused(answer: Result<(), StripeError>) -> Result<bool, StripeError> {
     match answer {
         Ok(()) => Ok(false),
         Err(error) => match error.status() {
-            Some(403) => Ok(true),
+            // The key lacks nothing: it is not of this account.
+            Some(403) if error.code() != Some("account_invalid") => Ok(true),
             Some(400 | 404) => Ok(false),
             _ => Err(error),
         },
@@ -224,6 +266,7 @@ mod tests {
             enabled_events: events.iter().map(|e| (*e).to_owned()).collect(),
             status: status.into(),
             api_version: version.map(str::to_owned),
+            metadata: BTreeMap::new(),
             secret: None,
         }
     }
@@ -239,7 +282,10 @@ mod tests {
     #[test]
     fn an_address_without_an_endpoint_gets_one_and_others_are_left_alone() {
         let other = Endpoint { url: "https://other.example".into(), ..endpoint(None, &["*"], "enabled") };
-        assert_eq!(step(&[other], URL, true, true), Step::Create);
+        assert_eq!(alone(&other, false, false), Step::Create);
+        // A stored secret is another endpoint's, perhaps of another account: it is not written over unasked.
+        assert_eq!(alone(&other, true, false), Step::Refuse);
+        assert_eq!(alone(&other, true, true), Step::Create);
     }
 
     #[test]
@@ -267,6 +313,8 @@ mod tests {
         assert!(matches!(alone(&right, false, false), Step::Replace { .. }));
         assert!(matches!(alone(&right, true, true), Step::Replace { .. }));
         // While one version takes over from another, the right one counts.
-        assert_eq!(step(&[old, right], URL, true, false), Step::Keep { id: id() });
+        let both = [old, right];
+        assert_eq!(step(&both, URL, true, false), Step::Keep { id: id() });
+        assert_eq!(others(&both, URL, "we_1"), ["we_0"]);
     }
 }
