@@ -66,12 +66,7 @@ pub(crate) async fn connect(args: &WorldArgs, name: &str, replace: bool) -> Resu
         Step::Replace { why, .. } if replace => {
             let new = setup.create(&world).await?;
             say(&format!("{new} sends events to {url} ({why}); its signing secret is stored as {secret}"));
-            for old in others(&existing, &url, &new) {
-                client.delete_endpoint(old).await.map_err(|error| {
-                    format!("{new} is in use, but {old} stayed: delete it in the dashboard ({error})")
-                })?;
-                say(&format!("{old} is taken away; what it had not delivered yet is found by the sweeper"));
-            }
+            setup.take_away(&new, &others(&existing, &url, &new)).await?;
         }
         Step::Replace { id, why } => {
             return Err(format!(
@@ -79,14 +74,7 @@ pub(crate) async fn connect(args: &WorldArgs, name: &str, replace: bool) -> Resu
             )
             .into());
         }
-        Step::Refuse => {
-            return Err(format!(
-                "{secret} is stored, but the key's account has no endpoint for {url}: is it the key of another \
-                 account, or has the address changed? `tandem connect --replace < FILE` makes one and replaces the \
-                 stored secret"
-            )
-            .into());
-        }
+        Step::Refuse => return Err(setup.refusal()),
     }
     // Opened again: what was just stored is read from the store.
     let world = args.open_unnamed().await?;
@@ -97,7 +85,7 @@ pub(crate) async fn connect(args: &WorldArgs, name: &str, replace: bool) -> Resu
 fn platform(world: &World, source: &StripeSource) -> Result<StripeClient, Failure> {
     let key = from_stdin("connect")?;
     let mode = if source.livemode { "live" } else { "test" };
-    if !["sk", "rk"].iter().any(|kind| key.trim().starts_with(&format!("{kind}_{mode}_"))) {
+    if ![format!("sk_{mode}_"), format!("rk_{mode}_")].iter().any(|kind| key.trim().starts_with(kind)) {
         return Err(format!(
             "what came from standard input is no {mode} key of Stripe (sk_{mode}_... or rk_{mode}_...), and \
              [sources.{}] is in {mode} mode",
@@ -186,6 +174,27 @@ impl Setup<'_> {
             say(&format!("{id} could not be marked with its secret's mark ({error}); it works without"));
         }
         Ok(id)
+    }
+
+    /// The key's account has no endpoint for our address, and yet a secret is stored.
+    fn refusal(&self) -> Failure {
+        format!(
+            "{} is stored, but the key's account has no endpoint for {}: is it the key of another account, or has the \
+             address changed? `tandem connect --replace < FILE` makes one and replaces the stored secret",
+            self.secret, self.url
+        )
+        .into()
+    }
+
+    /// Takes away the endpoints that `new` replaces.
+    async fn take_away(&self, new: &str, olds: &[&str]) -> Result<(), Failure> {
+        for old in olds {
+            self.client.delete_endpoint(old).await.map_err(|error| {
+                format!("{new} is in use, but {old} stayed: delete it in the dashboard ({error})")
+            })?;
+            say(&format!("{old} is taken away; what it had not delivered yet is found by the sweeper"));
+        }
+        Ok(())
     }
 
     /// Takes a new endpoint away whose secret nobody has.
