@@ -368,7 +368,7 @@ mod tests {
             ("TANDEM_ORDERS_TABLE", "t"),
         ];
         assert_eq!(names, told.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
-        let config = Config::parse(TANDEM_TOML, &|name| names.get(name).cloned()).unwrap();
+        let config = Config::parse(shared::config::SHIPPED_TOML, &|name| names.get(name).cloned()).unwrap();
         assert_eq!(config.shop("shop").unwrap().base_url, "https://api.shop.example");
         // Every parameter of the template that the functions are told is one that the command reads.
         let template = include_str!("../../template.yaml");
@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn an_order_is_named_by_its_key_or_by_shop_and_id() {
-        let config = Config::parse(TANDEM_TOML, &|_| None).unwrap();
+        let config = Config::parse(shared::config::SHIPPED_TOML, &|_| None).unwrap();
         let long = order_key(&config, "demo#checkout#shop#10%2F01").unwrap();
         assert_eq!(order_key(&config, "shop/10/01").unwrap(), long);
         for wrong in ["1001", "other/1", "prod#checkout#shop#1", "a#b"] {

@@ -228,6 +228,13 @@ async fn connect_refuses_keys_of_another_mode_and_check_names_what_a_key_lacks_o
     let (good, said) = tandem(&served, &["--local", "connect"], &live);
     assert!(!good && said.contains("is no test key of Stripe") && !said.contains(&live), "{said}");
 
+    // A secret that the receiver would refuse to start with is not stored.
+    let (good, said) =
+        tandem(&served, &["--local", "secrets", "put", "shop-webhook-secret"], "no standard webhooks secret");
+    assert!(!good && said.contains("shop-webhook-secret does not fit [sources.shop]"), "{said}");
+    let (good, said) = tandem(&served, &["--local", "check", "--live", "--source", "shop"], "");
+    assert!(good && said.contains("webhook secret: shop-webhook-secret is stored"), "{said}");
+
     // Two keys were mixed up, and one is the key for everything.
     let of = local::stack::local_secrets::stripe_key_of;
     let swapped = [

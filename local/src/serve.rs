@@ -45,11 +45,12 @@ pub async fn run(json: bool) -> Result<(), Error> {
         let others: String =
             stack.bases.beside.iter().map(|(name, base)| format!("\n  {name:<15} {base}")).collect();
         say(&format!(
-            "Tandem's local stack is up.\n  shop            {}{others}\n  Stripe          {}\n  webhooks, links {}\n  AWS             {aws_base}\n\
+            "Tandem's local stack is up.\n  shop            {}{others}\n  Stripe          {} (key {})\n  webhooks, links {}\n  AWS             {aws_base}\n\
   shop's webhook secret {}\n\
              Open the shop, place an order and pay it with 4242 4242 4242 4242. Ctrl-C ends everything.",
             stack.bases.shop,
             stack.bases.stripe,
+            crate::stack::local_secrets::stripe_key(),
             stack.bases.webhooks,
             crate::stack::local_secrets::shop_webhook()
         ));

@@ -26,6 +26,8 @@ use crate::domain::view::PaymentView;
 
 /// The configuration this build was made with.
 pub const TANDEM_TOML: &str = include_str!("../../tandem.toml");
+/// `tandem.toml` as it is shipped: what the local stack and the tests start from, whatever a user wrote into the other.
+pub const SHIPPED_TOML: &str = include_str!("config/shipped.toml");
 
 /// One environment variable. The only reader of the environment; an empty value counts as not set, because that is
 /// how a template passes an optional parameter.

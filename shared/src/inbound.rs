@@ -267,7 +267,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::{Config, TANDEM_TOML};
+    use crate::config::{Config, SHIPPED_TOML};
 
     proptest! {
         /// Whatever arrives is refused or read; nothing panics and nothing unsigned passes.
@@ -284,7 +284,7 @@ mod tests {
             let headers = standard_webhooks::Headers { id: &id, timestamp: "1", signature: &header };
             prop_assert!(standard_webhooks::verify(headers, &body, std::slice::from_ref(&secret), now).is_err());
             prop_assert!(woo::verify(Some(&header), &body, &[secret]).is_err());
-            let config = Config::parse(TANDEM_TOML, &|_| None).unwrap();
+            let config = Config::parse(SHIPPED_TOML, &|_| None).unwrap();
             for bytes in [&body[..], json.as_bytes()] {
                 let _ = stripe::read(config.stripe("stripe").unwrap(), bytes);
                 let _ = checkout::read(config.shop("shop").unwrap(), "msg", bytes);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared::aws::SdkConfig;
 use shared::batch::Deadline;
 use shared::clock::Clock;
-use shared::config::{Config, TANDEM_TOML};
+use shared::config::{Config, SHIPPED_TOML};
 use shared::domain::fact::{ChargeView, OrderView, RefundView, What};
 use shared::domain::ids::{Function, OrderKey};
 use shared::domain::money::Currency;
@@ -157,7 +157,7 @@ impl Stack {
             "TANDEM_SHOP_BASE_URL" => Some("https://shop.test".to_owned()),
             _ => None,
         };
-        let mut config = Config::parse(TANDEM_TOML, &overrides).unwrap();
+        let mut config = Config::parse(SHIPPED_TOML, &overrides).unwrap();
         config.resources = aws.provision("demo").await.unwrap();
         let key = ["sk", "test", "local-is-not-a-secret"].join("_");
         for name in config.stripe("stripe").unwrap().api_keys.values() {

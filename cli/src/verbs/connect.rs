@@ -244,7 +244,7 @@ async fn check_key(
 }
 
 /// A secret that cannot be read by this operator is no proof that the functions cannot.
-fn unread(what: &'static str, error: &SecretError) -> Finding {
+pub(super) fn unread(what: &'static str, error: &SecretError) -> Finding {
     match error {
         SecretError::Store { reason, .. } if reason.contains("AccessDenied") => {
             Finding::warning(what, format!("{error}: this is not looked at"))

@@ -5,20 +5,23 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use local::stripe::{AloneOptions, Started, run_alone};
-use shared::config::{Config, TANDEM_TOML};
+use secrecy::SecretString;
+use shared::config::{Config, ShopSource, Source, TANDEM_TOML};
 use shared::domain::time::UnixTime;
+use shared::inbound::{self, WebhookSecret};
 use shared::outbound::http::ReqwestHttp;
 use shared::outbound::shop::{Finding, OrderSystem as _, Severity};
 use shared::queue::Queue;
 
-use super::connect::check_stripe;
+use super::connect::{check_stripe, unread};
 use crate::output::{Failure, complain, say};
-use crate::world::WorldArgs;
+use crate::world::{World, WorldArgs};
 
 /// Longest secret read from standard input.
 const SECRET_BYTES_MAX: u64 = 8_192;
 /// The simulator's ids are made from this: the same calls give the same ids.
 const SEED: u64 = 1;
+const SECRET: &str = "webhook secret";
 
 /// The simulator alone, until it is interrupted.
 pub(crate) async fn stripe(port: u16, forward_to: Vec<String>, json: bool) -> Result<(), Failure> {
@@ -82,6 +85,7 @@ pub(crate) async fn check_live(args: &WorldArgs, only: Option<&str>) -> Result<E
             (Some(address), Ok(client)) => client.check(&address).await,
         };
         worst = worst.max(tell(&shop.name, shop.system.name(), findings));
+        worst = worst.max(tell(&shop.name, shop.system.name(), webhook_secrets(&world, shop).await));
     }
     Ok(verdict(worst))
 }
@@ -191,10 +195,44 @@ pub(super) fn from_stdin(command: &str) -> Result<String, Failure> {
     Ok(text)
 }
 
+/// Why a webhook's secret does not fit the source that names it. The receiver refuses to start with such a one.
+fn misfit(config: &Config, name: &str, text: &str) -> Option<String> {
+    let text = SecretString::from(text.to_owned());
+    config.sources.iter().find_map(|(source, of)| {
+        let (names, read) = match of {
+            Source::Stripe(s) => (&s.webhook_secrets, WebhookSecret::stripe(&text)),
+            Source::Shop(s) => (&s.webhook_secrets, inbound::shop::secret(&s.system, &text)),
+        };
+        let error = read.err().filter(|_| names.iter().any(|n| n == name))?;
+        Some(format!("{name} does not fit [sources.{source}]: {error}"))
+    })
+}
+
+/// Whether the webhook secrets of an order system are there and fit it.
+async fn webhook_secrets(world: &World, shop: &ShopSource) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for name in &shop.webhook_secrets {
+        findings.push(match world.engine.secrets.get(name).await {
+            Ok(text) => match inbound::shop::secret(&shop.system, &text) {
+                Ok(_) => Finding::good(
+                    SECRET,
+                    format!("{name} is stored; that both sides have the same shows only in a delivery"),
+                ),
+                Err(error) => Finding::bad(SECRET, format!("{name} does not fit: {error}")),
+            },
+            Err(error) => unread(SECRET, &error),
+        });
+    }
+    findings
+}
+
 /// One secret, from standard input.
 pub(crate) async fn secrets_put(args: &WorldArgs, name: &str) -> Result<(), Failure> {
     let world = args.open_unnamed().await?;
     let text = from_stdin(&format!("secrets put {name}"))?;
+    if let Some(why) = misfit(&world.engine.config, name, text.trim()) {
+        return Err(why.into());
+    }
     crate::secrets::put(&world.sdk, &world.engine.config.secrets, name, &text).await?;
     say(&format!("{name} is stored in {}", world.secrets_place()));
     Ok(())

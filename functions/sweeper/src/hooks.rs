@@ -27,7 +27,11 @@ pub struct HookReport {
 /// Looks at the webhooks of one source and mends what can be mended. `None`: nobody can ask it.
 pub(crate) async fn probe(deps: &Deps, client: &ShopClient) -> Option<HookReport> {
     let source = client.source();
-    let address = deps.engine.config.webhook_address(&source.name)?;
+    let Some(address) = deps.engine.config.webhook_address(&source.name) else {
+        event!(error, "nobody says where webhooks go: TANDEM_PUBLIC_URL", source = Id(&source.name));
+        deps.metrics().count("HookProbesFailed", &[("Source", &source.name)]);
+        return None;
+    };
     let hooks = match client.hooks(&address).await {
         Ok(hooks) => hooks?,
         Err(error) => {

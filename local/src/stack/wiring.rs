@@ -76,14 +76,15 @@ pub(super) async fn configure(
     options: &Options,
 ) -> Result<(Config, String), Error> {
     if let Some(far) = &options.deployed {
+        // What its bootstraps were built with.
         let text = shared::config::TANDEM_TOML.to_owned();
         return Ok((Config::parse(&text, &|name| far.names.get(name).cloned())?, text));
     }
     let resources: Resources = aws.provision("demo").await?;
-    let mut text = shared::config::TANDEM_TOML.to_owned();
+    let mut text = shared::config::SHIPPED_TOML.to_owned();
     for (from, to) in &options.replace {
         if !text.contains(from.as_str()) {
-            return Err(format!("tandem.toml has no text {from:?} to replace").into());
+            return Err(format!("the shipped tandem.toml has no text {from:?} to replace").into());
         }
         text = text.replace(from.as_str(), to);
     }

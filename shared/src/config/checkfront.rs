@@ -215,13 +215,13 @@ fn import_body(section: &Section<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, System, TANDEM_TOML};
+    use crate::config::{Config, SHIPPED_TOML, System};
 
     const SOURCE: &str = "\n[sources.tours]\nkind = \"checkfront\"\nbase_url = \"https://tours.checkfront.com\"\n\
         stripe = \"stripe\"\napi_key = \"tours-key\"\nwebhook_secrets = [\"tours-path\"]\n";
 
     fn parse(more: &str) -> Result<CheckfrontSettings, String> {
-        let config = Config::parse(&format!("{TANDEM_TOML}{SOURCE}{more}"), &|_| None);
+        let config = Config::parse(&format!("{SHIPPED_TOML}{SOURCE}{more}"), &|_| None);
         let config = config.map_err(|e| e.to_string())?;
         match config.shop("tours").map(|s| s.system.clone()) {
             Some(System::Checkfront(settings)) => Ok(*settings),

@@ -15,8 +15,14 @@ fn with<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> 
 }
 
 #[test]
+fn the_configuration_of_this_build_is_right() {
+    let wrong = Config::parse(TANDEM_TOML, &none).err().map(|errors| errors.to_string());
+    assert_eq!(wrong, None);
+}
+
+#[test]
 fn the_shipped_configuration_is_valid_and_spells_out_the_defaults() {
-    let config = Config::parse(TANDEM_TOML, &none).unwrap();
+    let config = Config::parse(SHIPPED_TOML, &none).unwrap();
     assert_eq!(config.stack, "demo");
     assert_eq!(config.secrets, SecretStore::Ssm { prefix: "/tandem/demo/".into() });
     assert_eq!(config.sweeper, SweeperLimits::default());
@@ -36,7 +42,7 @@ fn the_shipped_configuration_is_valid_and_spells_out_the_defaults() {
 
 #[test]
 fn every_written_key_is_commented() {
-    let lines: Vec<&str> = TANDEM_TOML.lines().collect();
+    let lines: Vec<&str> = SHIPPED_TOML.lines().collect();
     let mut commented = false;
     for line in lines {
         if line.starts_with('#') {
@@ -128,7 +134,7 @@ fn a_stack_s_parameters_replace_values_under_the_same_rules() {
         ("TANDEM_ORDERS_TABLE", "orders"),
         ("TANDEM_QUEUE_ORDER_UPDATES_URL", "https://sqs.eu-central-1.amazonaws.com/1/order-updates"),
     ];
-    let config = Config::parse(TANDEM_TOML, &with(&live)).unwrap();
+    let config = Config::parse(SHIPPED_TOML, &with(&live)).unwrap();
     assert_eq!(config.stack, "prod");
     assert_eq!(config.since, Some(UnixTime(1_795_219_200)));
     assert_eq!(config.secrets, SecretStore::SecretsManager { prefix: "tandem/prod/".into() });
@@ -139,11 +145,11 @@ fn a_stack_s_parameters_replace_values_under_the_same_rules() {
     assert_eq!(missing.place, Place::Variable("TANDEM_QUEUE_ORDERS_URL".into()));
 
     let bad = [("TANDEM_STRIPE_LIVEMODE", "yes"), ("TANDEM_SECRETS", "vault:x"), ("TANDEM_SINCE", "soon")];
-    let errors = Config::parse(TANDEM_TOML, &with(&bad)).unwrap_err().0;
+    let errors = Config::parse(SHIPPED_TOML, &with(&bad)).unwrap_err().0;
     assert_eq!(errors.len(), 3, "{errors:#?}");
     assert!(errors.iter().all(|e| matches!(e.place, Place::Variable(_))));
     let slash = [("TANDEM_SECRETS", "secretsmanager:/tandem/prod/")];
-    let errors = Config::parse(TANDEM_TOML, &with(&slash)).unwrap_err().0;
+    let errors = Config::parse(SHIPPED_TOML, &with(&slash)).unwrap_err().0;
     assert!(errors[0].instead.contains("secretsmanager:tandem/"), "{errors:#?}");
 }
 
@@ -155,10 +161,10 @@ fn loopback_is_accepted_in_test_mode_and_refused_beside_live_money() {
         ("TANDEM_NOTICES_URL", "http://127.0.0.1:12112/notices"),
         ("TANDEM_PUBLIC_URL", "http://127.0.0.1:12113"),
     ];
-    assert!(Config::parse(TANDEM_TOML, &with(&local)).is_ok());
+    assert!(Config::parse(SHIPPED_TOML, &with(&local)).is_ok());
     for pair in local {
         let live = [("TANDEM_STRIPE_LIVEMODE", "true"), pair];
-        let errors = Config::parse(TANDEM_TOML, &with(&live)).unwrap_err().0;
+        let errors = Config::parse(SHIPPED_TOML, &with(&live)).unwrap_err().0;
         assert_eq!(errors.len(), 1, "{errors:#?}");
         assert_eq!(errors[0].place, Place::Variable(pair.0.into()));
     }
@@ -172,10 +178,10 @@ fn broken_toml_names_its_line() {
 
 #[test]
 fn the_policy_s_hash_moves_with_the_policy_and_with_nothing_else() {
-    let config = Config::parse(TANDEM_TOML, &none).unwrap();
+    let config = Config::parse(SHIPPED_TOML, &none).unwrap();
     assert_eq!(config.policy_hash.len(), 16);
-    let renamed = Config::parse(TANDEM_TOML, &with(&[("TANDEM_STACK", "other")])).unwrap();
+    let renamed = Config::parse(SHIPPED_TOML, &with(&[("TANDEM_STACK", "other")])).unwrap();
     assert_eq!(renamed.policy_hash, config.policy_hash);
-    let longer = TANDEM_TOML.replace("give_up_after = \"21d\"", "give_up_after = \"22d\"");
+    let longer = SHIPPED_TOML.replace("give_up_after = \"21d\"", "give_up_after = \"22d\"");
     assert_ne!(Config::parse(&longer, &none).unwrap().policy_hash, config.policy_hash);
 }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use shared::batch::{Deadline, Record, run_batch};
-use shared::config::{Config, TANDEM_TOML};
+use shared::config::{Config, SHIPPED_TOML};
 use shared::error::Disposition;
 use shared::inbound::{Reading, checkout, stripe};
 use shared::lambda::{RawHttp, http_event, records};
@@ -19,7 +19,7 @@ const MESSAGE_BYTES_MAX: usize = 8 * 1024;
 
 fn config() -> &'static Config {
     static CONFIG: OnceLock<Config> = OnceLock::new();
-    CONFIG.get_or_init(|| match Config::parse(TANDEM_TOML, &|_| None) {
+    CONFIG.get_or_init(|| match Config::parse(SHIPPED_TOML, &|_| None) {
         Ok(config) => config,
         Err(errors) => panic!("{errors}"),
     })

@@ -1,6 +1,6 @@
 //! Money, forms and configurations.
 
-use shared::config::{Config, TANDEM_TOML};
+use shared::config::{Config, SHIPPED_TOML};
 use shared::domain::money::{Currency, Money};
 use shared::outbound::stripe::form::Form;
 
@@ -10,7 +10,7 @@ use crate::line;
 pub fn configuration(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut whole = String::new();
-    for own in TANDEM_TOML.lines() {
+    for own in SHIPPED_TOML.lines() {
         let key = own.split_once('=').map(|(key, _)| key.trim());
         let instead = text.lines().find(|l| {
             key.is_some_and(|key| {
@@ -20,7 +20,7 @@ pub fn configuration(data: &[u8]) {
         whole.push_str(instead.unwrap_or(own));
         whole.push('\n');
     }
-    for tried in [text, &whole, &format!("{TANDEM_TOML}\n{text}")] {
+    for tried in [text, &whole, &format!("{SHIPPED_TOML}\n{text}")] {
         match Config::parse(tried, &|_| None) {
             Ok(config) => {
                 assert!(!config.sources.is_empty(), "a stack without a source does nothing");

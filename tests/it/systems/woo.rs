@@ -436,7 +436,7 @@ async fn a_thrown_away_order_is_charged_no_more_and_cancelled_only_where_the_sho
 fn the_configuration_in_the_documentation_is_right() {
     let text = include_str!("../../../docs/order-systems/woocommerce.md");
     let sample = text.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    let whole = format!("{}\n{sample}", shared::config::TANDEM_TOML);
+    let whole = format!("{}\n{sample}", shared::config::SHIPPED_TOML);
     let config = Config::parse(&whole, &|_| None).unwrap();
     assert!(
         matches!(config.sources.get("woo"), Some(Source::Shop(shop)) if shop.system.name() == "woocommerce")

@@ -28,6 +28,9 @@ pub(super) const BREACHES: &[Planted] = &[
     ("functions", |t| {
         set(t, "/Resources/NotifierFunction/Metadata/BuildProperties/Binary", json!("sweeper"))
     }),
+    ("public address", |t| {
+        set(t, "/Resources/SweeperFunction/Properties/Environment/Variables/TANDEM_PUBLIC_URL", json!(""))
+    }),
     ("visibility", |t| set(t, "/Resources/PaymentsQueue/Properties/VisibilityTimeout", json!(359))),
     ("visibility", |t| set(t, "/Globals/Function/Timeout", json!(61))),
     ("dead letters", |t| set(t, "/Resources/OrdersQueue/Properties/RedrivePolicy/maxReceiveCount", json!(3))),

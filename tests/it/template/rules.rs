@@ -30,6 +30,7 @@ pub(super) const RULES: &[Rule] = &[
     ("logs", logs),
     ("exact permissions", exact_permissions),
     ("conditions", conditions),
+    ("public address", public_address),
     ("own secrets", own_secrets),
     ("names follow permissions", names_follow_permissions),
     ("readers only read", readers_only_read),
@@ -72,6 +73,16 @@ fn of_type<'a>(t: &'a Value, kind: &str) -> BTreeMap<&'a str, &'a Value> {
 
 fn function<'a>(t: &'a Value, name: &str) -> &'a Value {
     &t["Resources"][format!("{}Function", pascal(name))]
+}
+
+/// Those who tell somebody a payment link or look where webhooks go know the public address.
+fn public_address(t: &Value, breach: &mut Breach<'_>) {
+    for name in ["payment-creator", "failure-handler", "order-updater", "notifier", "sweeper"] {
+        let variables = &function(t, name)["Properties"]["Environment"]["Variables"];
+        if variables["TANDEM_PUBLIC_URL"]["Fn::If"][0] != "HasPublicUrl" {
+            breach(format!("{name} does not know where the functions are reached"));
+        }
+    }
 }
 
 fn timeout(t: &Value, name: &str) -> u64 {

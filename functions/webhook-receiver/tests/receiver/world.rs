@@ -12,7 +12,7 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 use shared::aws;
 use shared::clock::Clock;
-use shared::config::{Config, TANDEM_TOML};
+use shared::config::{Config, SHIPPED_TOML};
 use shared::domain::time::UnixTime;
 use shared::inbound::{WebhookSecret, standard_webhooks, stripe};
 use shared::lambda::{HttpReply, http_event};
@@ -64,7 +64,7 @@ impl World {
 
     pub(crate) fn unchecked() -> Self {
         let two = "[\"stripe-webhook-secret\", \"stripe-webhook-secret-previous\"]";
-        let text = TANDEM_TOML.replace("[\"stripe-webhook-secret\"]", two);
+        let text = SHIPPED_TOML.replace("[\"stripe-webhook-secret\"]", two);
         let url = |name: &str| {
             let queue = name.strip_prefix("TANDEM_QUEUE_")?.strip_suffix("_URL")?.to_ascii_lowercase();
             Some(format!("https://sqs.eu-central-1.amazonaws.com/123456789012/{queue}"))
