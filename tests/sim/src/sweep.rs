@@ -147,8 +147,12 @@ impl Plan {
     /// Everything.
     pub const FULL: Self = Self { seed: 0, one_in: 1, others_one_in: 1, service: None };
 
+    fn cuts_at(&self, label: &IoLabel) -> bool {
+        self.service.is_none_or(|service| service == label.service)
+    }
+
     fn takes(&self, scenario: &str, cut: Cut, label: &IoLabel) -> bool {
-        if self.service.is_some_and(|service| service != label.service) {
+        if !self.cuts_at(label) {
             return false;
         }
         let one_in = if cut.length == Length::Delivery { self.one_in } else { self.others_one_in };
@@ -233,7 +237,8 @@ pub fn sweep(scenarios: &[Scenario], plan: Plan, threads: usize) -> Swept {
     let clean: Vec<Run> = scenarios.iter().map(|s| Run { scenario: *s, cut: None }).collect();
     let mut todo = Vec::new();
     for (run, outcome) in tell_all(&clean, threads) {
-        swept.ios += points(&outcome).len();
+        swept.ios +=
+            points(&outcome).into_iter().filter(|at| plan.cuts_at(&outcome.calls[*at].label)).count();
         let chosen = cuts(&outcome)
             .into_iter()
             .filter(|c| plan.takes(&run.scenario.label(), *c, &outcome.calls[c.at].label));
