@@ -346,6 +346,7 @@ pub(super) async fn plant(stack: &Stack, expected: &Expected) -> Result<Vec<&'st
     let [first, second, third, ..] = expected.placed.as_slice() else {
         return Err("there are not three orders to plant with".into());
     };
+    stack.recurring_fired().await?;
     // A refund that nobody heard of, and a second charge for a paid order: their events are lost.
     stack.sim.add_webhook_rule(WebhookRule { lose: true, ..WebhookRule::on("*") });
     let ledger = stack.sim.ledger();
