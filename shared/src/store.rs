@@ -9,6 +9,7 @@ pub mod item;
 pub mod keys;
 pub mod links;
 pub mod orders;
+pub mod packed;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;

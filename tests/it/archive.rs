@@ -4,6 +4,7 @@ mod kit;
 
 use std::sync::Arc;
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::domain::archive::{Kept, seal};
 use shared::domain::explain::explain;
@@ -14,6 +15,7 @@ use shared::domain::time::UnixTime;
 use shared::domain::view::PaymentStatus;
 use shared::store::StoreError;
 use shared::store::orders::Committed;
+use shared::store::packed::{pack, unpack};
 
 use self::kit::*;
 use crate::far_side::{START, Stack, charge_seen, refund_seen, seen};
@@ -71,7 +73,7 @@ async fn what_a_run_that_died_left_in_an_archive_leaves_the_head_exactly() {
 }
 
 fn text_list(item: &Item) -> Vec<String> {
-    item["facts"].as_l().unwrap().iter().map(|v| v.as_s().unwrap().clone()).collect()
+    unpack(item["facts"].as_b().unwrap().as_ref()).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +131,7 @@ async fn stored_by_another_build(table: &Table) {
     let mut archived: serde_json::Value = serde_json::from_str(&text(&head, "archived")).unwrap();
     archived["snapshot"] = hash_of(&theirs.to_string()).into();
     let kept = Kept::parse(archived.to_string(), Some(theirs.to_string())).unwrap();
-    let newest = hash_of(head["facts"].as_l().unwrap().last().unwrap().as_s().unwrap());
+    let newest = hash_of(text_list(&head).last().unwrap());
     head.insert("head_hash".into(), AttributeValue::S(seal(Some(&kept), &newest)));
     head.insert("archived".into(), AttributeValue::S(kept.raw.clone()));
     head.insert("snapshot".into(), AttributeValue::S(theirs.to_string()));
@@ -192,8 +194,8 @@ async fn an_edit_of_an_archive_or_of_what_the_head_keeps_is_seen() {
     texts.push(newest.replacen("3000", "3001", 1));
     assert_ne!(texts.last(), Some(&newest));
     let mut edited = archive.clone();
-    let list = texts.iter().cloned().map(AttributeValue::S).collect();
-    edited.insert("facts".into(), AttributeValue::L(list));
+    let packed = pack(texts.iter().map(String::as_str)).unwrap();
+    edited.insert("facts".into(), AttributeValue::B(Blob::new(packed)));
     table.put(edited).await;
     let item = engine.store.load(&key).await.unwrap();
     let facts = engine.store.history(&item).await.unwrap();

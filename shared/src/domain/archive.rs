@@ -134,7 +134,7 @@ pub fn broken_at(kept: Option<&Kept>, archived: &[StoredFact], head: &[StoredFac
     broken.or((!whole).then_some(archived.len()))
 }
 
-/// Bytes of facts in an item.
+/// Bytes of facts as text; in the item they lie packed.
 pub fn bytes_of(facts: &[StoredFact]) -> usize {
     facts.iter().map(|f| f.raw.len() + ELEMENT_BYTES).sum()
 }

@@ -4,7 +4,6 @@
 //! finds one that is there already (a run died between the two, or the SDK repeated our own put) drops exactly what it
 //! holds. An order that never grows past the limit costs no call here.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
 
 use super::{Change, OrderItem, Store, StoreError, keys, n, s, unavailable};
@@ -92,14 +91,13 @@ impl Store {
     ) -> Result<Option<usize>, StoreError> {
         let number = item.kept.as_ref().map_or(0, |k| k.archived.archives) + 1;
         let (gone, _) = item.facts.split_at(count);
-        let texts = gone.iter().map(|f| s(&f.raw)).collect();
         let put = self
             .client
             .put_item()
             .table_name(&self.orders)
             .item("pk", s(item.key.as_str()))
             .item("sk", s(keys::archive(number)))
-            .item("facts", AttributeValue::L(texts))
+            .item("facts", item.packed(gone)?)
             .item("prev", s(item.kept.as_ref().map_or("", |k| &k.archived.last)))
             .item("first", n(item.kept.as_ref().map_or(0, |k| k.archived.facts)))
             .condition_expression("attribute_not_exists(pk)")
@@ -141,12 +139,9 @@ impl Store {
             .send()
             .await
             .map_err(|e| unavailable("GetItem", e))?;
-        let list = answer.item.as_ref().and_then(|i| i.get("facts")).and_then(|v| v.as_l().ok());
-        let list = list.ok_or_else(|| item.unreadable(&format!("{sk} is missing")))?;
-        let text = |v: &AttributeValue| v.as_s().ok().cloned();
-        let parse = |v| text(v).and_then(|raw| StoredFact::parse(raw).ok());
-        let facts: Option<Vec<StoredFact>> = list.iter().map(parse).collect();
-        facts.ok_or_else(|| item.unreadable(&format!("a fact of {sk} cannot be read")))
+        let held = answer.item.filter(|i| i.contains_key("facts"));
+        let held = held.ok_or_else(|| item.unreadable(&format!("{sk} is missing")))?;
+        item.unpacked(&held)
     }
 
     /// All archived facts, oldest first.

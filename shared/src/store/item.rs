@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
+use super::packed::{pack, unpack};
 use super::{Item, StoreError, number_of, text_of};
 use crate::domain::archive::{Kept, seal};
 use crate::domain::fact::{CaseKind, Fact, StoredFact, hash_of};
@@ -145,17 +148,32 @@ impl OrderItem {
         serde_json::to_string(&all).map_err(unreadable)
     }
 
+    /// Facts as the attribute that holds them.
+    pub(super) fn packed<'a>(
+        &self,
+        facts: impl IntoIterator<Item = &'a StoredFact>,
+    ) -> Result<AttributeValue, StoreError> {
+        let texts = facts.into_iter().map(|f| f.raw.as_str());
+        let bytes = pack(texts).map_err(|e| self.unreadable(&e.to_string()))?;
+        Ok(AttributeValue::B(Blob::new(bytes)))
+    }
+
+    /// The facts of an item of this order: its head, or an archive.
+    pub(super) fn unpacked(&self, item: &Item) -> Result<Vec<StoredFact>, StoreError> {
+        let Some(held) = item.get("facts") else { return Ok(Vec::new()) };
+        let bytes = held.as_b().map_err(|_| self.unreadable("its facts are not packed"))?;
+        let texts = unpack(bytes.as_ref()).map_err(|e| self.unreadable(&e.to_string()))?;
+        texts
+            .into_iter()
+            .map(|raw| StoredFact::parse(raw).map_err(|e| self.unreadable(&e.to_string())))
+            .collect()
+    }
+
     pub(super) fn parse(key: OrderKey, item: &Item) -> Result<Self, StoreError> {
         let mut out = Self::absent(key);
         let rev = number_of(item, "rev").and_then(|r| u64::try_from(r).ok());
         out.rev = rev.ok_or_else(|| out.unreadable("rev"))?;
-        if let Some(list) = item.get("facts").and_then(|v| v.as_l().ok()) {
-            for value in list {
-                let raw = value.as_s().map_err(|_| out.unreadable("a fact is not text"))?.clone();
-                let fact = StoredFact::parse(raw).map_err(|e| out.unreadable(&e.to_string()))?;
-                out.facts.push(fact);
-            }
-        }
+        out.facts = out.unpacked(item)?;
         if let Some(text) = text_of(item, "claims") {
             let all: BTreeMap<String, serde_json::Value> =
                 serde_json::from_str(text).map_err(|e| out.unreadable(&e.to_string()))?;

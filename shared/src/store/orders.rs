@@ -1,13 +1,13 @@
 //! Order items: load, commit on a revision, request bytes, and the three indexes.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use super::archive::Moved;
 use super::{
     Change, Item, OrderItem, Store, StoreError, Summary, keys, n, number_of, s, text_of, unavailable,
 };
 use crate::domain::archive::seal;
-use crate::domain::fact::{CaseKind, StoredFact, hash_of};
+use crate::domain::fact::{CaseKind, hash_of};
 use crate::domain::ids::OrderKey;
 use crate::domain::time::{Seconds, UnixTime};
 use crate::planted::{Bug, planted};
@@ -71,19 +71,13 @@ impl Store {
             .expression_attribute_values(":date", s(&change.day))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         if let Some(newest) = change.facts.last() {
-            let texts = |facts: &[StoredFact]| facts.iter().map(|f| s(&f.raw)).collect::<Vec<_>>();
-            let mut facts = texts(&change.facts);
-            if moved.count > 0 {
-                set.push("facts = :facts");
-                facts.splice(0..0, texts(item.facts.get(moved.count..).unwrap_or_default()));
-            } else {
-                set.push("facts = list_append(if_not_exists(facts, :none), :facts)");
-                update = update.expression_attribute_values(":none", AttributeValue::L(Vec::new()));
-            }
+            let stay = item.facts.get(moved.count..).unwrap_or_default();
+            let facts = item.packed(stay.iter().chain(&change.facts))?;
+            set.push("facts = :facts");
             set.push("head_hash = :hash");
             let hash = seal(moved.kept.as_ref(), &hash_of(&newest.raw));
             update = update
-                .expression_attribute_values(":facts", AttributeValue::L(facts))
+                .expression_attribute_values(":facts", facts)
                 .expression_attribute_values(":hash", s(hash));
             if let Some(kept) = moved.kept.as_ref().filter(|_| moved.rewrites) {
                 set.push("archived = :archived");

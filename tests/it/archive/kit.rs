@@ -162,7 +162,7 @@ pub(super) fn bytes_of(item: &Item) -> usize {
         match v {
             AttributeValue::S(text) => text.len(),
             AttributeValue::N(digits) => digits.len() / 2 + 1,
-            AttributeValue::L(list) => 3 + list.iter().map(|v| 1 + value(v)).sum::<usize>(),
+            AttributeValue::B(bytes) => bytes.as_ref().len(),
             other => panic!("{other:?}"),
         }
     }

@@ -6,11 +6,14 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use local::aws::{Answer, Call};
 use serde_json::Value;
 use shared::domain::fact::{StoredFact, What};
 use shared::domain::state::Claim;
 use shared::outbound::http::HttpResponse;
+use shared::store::packed::unpack;
 
 /// One order's item, as far as actors changed it.
 #[derive(Default)]
@@ -80,12 +83,18 @@ impl Books {
         else {
             return;
         };
-        let facts = value("facts").and_then(|v| v["L"].as_array()).cloned().unwrap_or_default();
+        let facts = match value("facts").map(unpacked) {
+            Some(None) => {
+                self.found.push(format!("S3: what {key} was given as facts cannot be unpacked"));
+                return;
+            }
+            facts => facts.flatten().unwrap_or_default(),
+        };
         let item = self.items.entry(key.to_owned()).or_default();
         let others = item.moved.iter().filter(|(by, _)| **by != actor).map(|(_, at)| *at).max().unwrap_or(0);
         let shown = self.shown.get(&actor).map(Vec::as_slice).unwrap_or_default();
-        for fact in facts.iter().filter_map(|f| StoredFact::parse(f["S"].as_str()?.to_owned()).ok()) {
-            // A commit that archives writes the facts of others again.
+        for fact in facts.into_iter().filter_map(|raw| StoredFact::parse(raw).ok()) {
+            // A commit writes the facts of others again.
             let new = fact.fact.id.split('.').next() == Some(token);
             let Some((at_whom, object)) = seen(&fact.fact.what).filter(|_| new) else { continue };
             let read = |(at, by, text): &(u64, &str, String)| {
@@ -116,4 +125,9 @@ fn seen(what: &What) -> Option<(&'static str, &str)> {
         What::DisputeSeen(view) => Some(("stripe", &view.id)),
         _ => None,
     }
+}
+
+/// The texts in an attribute as it is sent.
+fn unpacked(attribute: &Value) -> Option<Vec<String>> {
+    unpack(&BASE64_STANDARD.decode(attribute["B"].as_str()?).ok()?).ok()
 }
