@@ -124,11 +124,10 @@ impl Metrics {
     }
 
     fn line(&self, dimensions: &Dimensions, metrics: &BTreeMap<&'static str, Measure>) -> Value {
-        let every = vec!["Stack", "Function"];
-        let mut names = every.clone();
+        let mut names = vec!["Stack", "Function"];
         names.extend(dimensions.iter().map(|(key, _)| *key));
-        // Alarms look at the sum over sources, kinds and outcomes: a set of dimensions of its own.
-        let sets = if dimensions.is_empty() { vec![every] } else { vec![every, names] };
+        // Alarms look at the sum over functions, sources, kinds and outcomes: a set of dimensions of its own, and one metric.
+        let sets = if dimensions.is_empty() { vec![names] } else { vec![vec!["Stack"], names] };
         let units: Vec<Value> = metrics
             .iter()
             .map(|(name, value)| {
@@ -183,7 +182,7 @@ mod tests {
         assert_eq!((&line["Stack"], &line["Function"]), (&json!("tandem-test"), &json!("webhook-receiver")));
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(directive["Namespace"], "Tandem");
-        assert_eq!(directive["Dimensions"], json!([["Stack", "Function"], ["Stack", "Function", "Source"]]));
+        assert_eq!(directive["Dimensions"], json!([["Stack"], ["Stack", "Function", "Source"]]));
         assert_eq!(directive["Metrics"][0], json!({ "Name": "Accepted", "Unit": "Count" }));
         assert_eq!(directive["Metrics"][1], json!({ "Name": "Age", "Unit": "Milliseconds" }));
         assert!(line["_aws"]["Timestamp"].as_i64().is_some_and(|ms| ms > 1_600_000_000_000));

@@ -143,6 +143,7 @@ pub(super) const BREACHES: &[Planted] = &[
         )
     }),
     ("alarms", |t| set(t, "/Resources/WrongWorldAlarm/Properties/MetricName", json!("RightWorld"))),
+    ("alarms", |t| set(t, "/Resources/CasesAlarm/Properties/Dimensions/0/Name", json!("Function"))),
     ("alarms", |t| {
         set(
             t,

@@ -8,6 +8,7 @@ use shared::queue::Queue;
 use super::{Breach, FUNCTIONS, list, of_type, pascal};
 
 const RUNBOOK: &str = include_str!("../../../../docs/RUNBOOK.md");
+const LOGGING: &str = include_str!("../../../../docs/LOGGING.md");
 
 /// Metrics that somebody must be told of.
 const WATCHED: &[&str] = &[
@@ -49,6 +50,16 @@ fn metrics(alarm: &Value) -> Vec<(&str, &Value)> {
     own.into_iter().chain(of_sum).collect()
 }
 
+/// Whether a metric of ours is sent with dimensions of its own, as the page of metrics says: its sum then has the stack's alone.
+fn has_parts(metric: &str) -> bool {
+    let name = format!("`{metric}`");
+    let cells = |row: &'static str| row.split('|').map(str::trim).skip(1).collect::<Vec<_>>();
+    LOGGING
+        .lines()
+        .map(cells)
+        .any(|c| c.len() == 5 && c[0].split(", ").any(|m| m == name) && !c[1].is_empty())
+}
+
 pub(super) fn alarms(t: &Value, breach: &mut Breach<'_>) {
     let headings: BTreeSet<String> = RUNBOOK
         .lines()
@@ -69,6 +80,15 @@ pub(super) fn alarms(t: &Value, breach: &mut Breach<'_>) {
         let silence = metrics(alarm).iter().any(|(m, _)| matches!(*m, "Invocations" | "Reconciliations"));
         if p["TreatMissingData"] != json!(if silence { "breaching" } else { "notBreaching" }) {
             breach(format!("{name} takes missing data for the wrong thing"));
+        }
+    }
+    for (metric, dimensions) in
+        all.values().flat_map(|a| metrics(a)).filter(|(m, _)| LOGGING.contains(&format!("`{m}`")))
+    {
+        let named: Vec<_> = list(dimensions).into_iter().filter_map(|d| d["Name"].as_str()).collect();
+        let sent = if has_parts(metric) { &["Stack"][..] } else { &["Stack", "Function"] };
+        if named != sent {
+            breach(format!("the alarm on {metric} looks at {named:?}; it is sent with {sent:?}"));
         }
     }
     for watched in WATCHED {
