@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_sts::config::ProvideCredentials as _;
 use bytes::Bytes;
 use clap::Args;
 use serde_json::Value;
@@ -242,7 +243,11 @@ pub(crate) async fn deployed(path: &Path) -> Result<Arc<local::stack::Deployed>,
     far.names = resource_names(path)?;
     let config = Config::parse(TANDEM_TOML, &|name| far.names.get(name).cloned())?;
     named(&config)?;
-    let sdk = aws::local(&far.aws);
+    let sdk = aws::deployed().await.to_builder().endpoint_url(&far.aws).build();
+    let own = sdk
+        .credentials_provider()
+        .ok_or("export the emulator's AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")?;
+    far.signer = Some(own.provide_credentials().await.map_err(|e| wrong(&e))?);
     for (name, value) in local::stack::secrets(&config, &[("shop", local::shop::Speaks::Checkout)]) {
         crate::secrets::put(&sdk, &config.secrets, &name, &value).await?;
     }

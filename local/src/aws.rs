@@ -158,6 +158,11 @@ impl EmbeddedAws {
         &self.0.foreign
     }
 
+    /// The time of the one clock, as signatures carry it.
+    pub(crate) fn system_time(&self) -> SystemTime {
+        SdkTime(self.0.clock.clone()).now()
+    }
+
     /// The clock all services follow.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
@@ -239,7 +244,7 @@ impl EmbeddedAws {
 
     async fn route(&self, label: &IoLabel, parts: http::request::Parts, body: Bytes) -> Answer {
         let inner = &self.0;
-        let (parts, body) = match inner.foreign.call(label.service, parts, body).await {
+        let (parts, body) = match inner.foreign.call(label.service, self.system_time(), parts, body).await {
             Ok(answer) => return answer,
             Err(embedded) => embedded,
         };

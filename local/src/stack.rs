@@ -192,7 +192,7 @@ impl Stack {
     pub async fn start(options: Options) -> Result<Self, Error> {
         let clock = if options.real_time { Clock::System } else { Clock::tokio_from(options.start) };
         let aws = match &options.deployed {
-            Some(far) => EmbeddedAws::beside(clock.clone(), Foreign::all_at(&far.aws)?)?,
+            Some(far) => EmbeddedAws::beside(clock.clone(), Foreign::all_at(&far.aws, far.signer.clone())?)?,
             None if options.light_queues => EmbeddedAws::with_light_queues(clock.clone())?,
             None => EmbeddedAws::beside(clock.clone(), options.foreign.clone())?,
         };

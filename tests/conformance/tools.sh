@@ -1,4 +1,4 @@
-# Sourced by scripts/conformance and tests/deployed/run: doubles of AWS that are not ours, pinned, kept between runs in one folder outside the tree.
+# Sourced by scripts/conformance and tests/deployed/stack.sh: doubles of AWS that are not ours, pinned, kept between runs in one folder outside the tree.
 # Functions: tools_java (JRE and Maven), tools_maven NAME GROUP:ARTIFACT:VERSION (prints the folder of its jars), tools_ministack (prints its
 # command), free_ports N; with $work a folder: start NAME PORT COMMAND..., start_ministack NAME PORT [NAME=VALUE...], stop.
 
@@ -65,7 +65,9 @@ start() {
     groups+=("$!")
     local pid=$!
     for _ in $(seq 240); do
-        if curl --silent --output /dev/null --max-time 5 "http://127.0.0.1:$port/"; then
+        # Over TLS with whatever certificate: only whether it answers is asked.
+        if curl --silent --output /dev/null --max-time 5 "http://127.0.0.1:$port/" ||
+            curl --silent --insecure --output /dev/null --max-time 5 "https://127.0.0.1:$port/"; then
             return
         fi
         if ! kill -0 "$pid" 2>/dev/null; then

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use aws_sdk_sqs::config::Credentials;
 use aws_sdk_sqs::types::QueueAttributeName;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -19,6 +20,7 @@ use shared::lambda::Deadline;
 use shared::queue::Queue;
 
 use super::{Error, Stack};
+use crate::aws::Answer;
 
 /// Between two looks at the queues.
 const PULSE: Duration = Duration::from_millis(300);
@@ -30,13 +32,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SCHEDULES_FIRE: Duration = Duration::from_secs(120);
 /// A recurring schedule that a moved clock made due has fired after this: it is not deleted, so nothing shows it.
 const RECURRING_FIRE: Duration = Duration::from_secs(25);
-/// Longest run of a function that is invoked by hand.
-const INVOCATION: Duration = Duration::from_secs(120);
 
 /// Where the deployed stack is.
 #[derive(Debug, Deserialize)]
 pub struct Deployed {
-    /// The emulator's address, `http://127.0.0.1:PORT`.
+    /// The emulator's address, `https://127.0.0.1:PORT`.
     pub aws: String,
     /// Base of the deployed API, without a trailing slash.
     pub api: String,
@@ -49,6 +49,9 @@ pub struct Deployed {
     /// The stack's description: `TANDEM_*` variables and values.
     #[serde(skip)]
     pub names: BTreeMap<String, String>,
+    /// Whose the calls of this process are: an operator's, not a function's.
+    #[serde(skip)]
+    pub signer: Option<Credentials>,
     #[serde(skip)]
     moved: AtomicI64,
     /// The clock was moved, and what became due by that may not have fired yet.
@@ -188,9 +191,8 @@ impl Stack {
     pub(super) async fn invoke(&self, far: &Deployed, me: Function, event: &Value) -> Result<(), Error> {
         let name = format!("{}-{}", self.config.stack, me.name());
         let request = http::Request::post(format!("{}/2015-03-31/functions/{name}/invocations", far.aws))
-            .header("authorization", AUTHORIZATION.replace("SERVICE", "lambda"))
             .body(Bytes::from(event.to_string()))?;
-        let answer = self.http.send(request, INVOCATION).await?;
+        let answer = self.emulator("lambda", request).await?;
         let failed = answer.headers().contains_key("x-amz-function-error");
         if failed || !answer.status().is_success() {
             let said = String::from_utf8_lossy(answer.body());
@@ -231,14 +233,17 @@ impl Stack {
     }
 
     async fn read(&self, url: &str) -> Result<Bytes, Error> {
-        let request = http::Request::get(url).header("authorization", AUTHORIZATION.replace("SERVICE", "s3"));
-        let answer = self.http.send(request.body(Bytes::new())?, INVOCATION).await?;
+        let answer = self.emulator("s3", http::Request::get(url).body(Bytes::new())?).await?;
         if !answer.status().is_success() {
             return Err(format!("{url}: {}", answer.status()).into());
         }
         Ok(answer.into_body())
     }
-}
 
-/// Names the service and the region, which is all that the emulator reads of it while it checks nobody.
-const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/SERVICE/aws4_request, SignedHeaders=host, Signature=0";
+    /// What no SDK of ours asks for.
+    async fn emulator(&self, service: &str, request: http::Request<Bytes>) -> Result<Answer, Error> {
+        let (parts, body) = request.into_parts();
+        let asked = self.aws.foreign().call(service, self.aws.system_time(), parts, body).await;
+        asked.map_err(|_| format!("{service} is not on the emulator").into())
+    }
+}
