@@ -288,8 +288,8 @@ def nobody(stack):
     yield "ssm:PutParameter", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/tandem/{stack.name}/shop-api-key"
     for name, resource in stack.resources.items():
         kind = resource["ResourceType"]
-        if kind == "AWS::SQS::Queue" and "Dead" in name:
-            yield "sqs:ReceiveMessage", stack.arn(name)
+        if kind == "AWS::SQS::Queue":
+            yield "sqs:ReceiveMessage" if "Dead" in name else "sqs:ChangeMessageVisibility", stack.arn(name)
         elif kind in FORBIDDEN:
             yield FORBIDDEN[kind], stack.arn(name)
 

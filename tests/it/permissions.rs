@@ -28,7 +28,6 @@ type Right = (Function, String, String);
 const UNDONE: &[(&str, &str, &str, &str)] = &[
     ("*", "sqs:ReceiveMessage", "*", "done by Lambda's poller under the function's role"),
     ("*", "sqs:DeleteMessage", "*", "done by Lambda's poller under the function's role"),
-    ("*", "sqs:ChangeMessageVisibility", "*", "done by Lambda's poller under the function's role"),
     ("*", "sqs:GetQueueAttributes", "*", "done by Lambda's poller under the function's role"),
     ("*", "sqs:SendMessage", "schedules-dead", "done by Lambda when a scheduled run fails"),
     (
