@@ -50,6 +50,10 @@ enum Command {
         /// (tests/deployed/run writes it).
         #[arg(long, value_name = "FILE", conflicts_with_all = ["dynamodb", "sqs", "speaks"])]
         deployed: Option<PathBuf>,
+        /// With --deployed: instead of the stories, orders while the striker at this address breaks what is beneath the
+        /// functions (tests/deployed/chaos).
+        #[arg(long, value_name = "URL", requires = "deployed", hide = true)]
+        trouble: Option<String>,
     },
     /// Keep the local stack up and print its addresses.
     Serve {
@@ -248,9 +252,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         speaks: "checkout".to_owned(),
         graphql: None,
         deployed: None,
+        trouble: None,
     };
     match cli.command.unwrap_or(demo) {
-        Command::Demo { record, dynamodb, sqs, speaks, graphql, deployed } => {
+        Command::Demo { record, dynamodb, sqs, speaks, graphql, deployed, trouble } => {
             let foreign = local::aws::Foreign::at(dynamodb.as_deref(), sqs.as_deref())?;
             let speaks = local::shop::Speaks::of(&speaks)
                 .ok_or_else(|| format!("{speaks:?} is no kind of order system"))?;
@@ -258,8 +263,15 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 Some(file) => Some(world::deployed(&file).await?),
                 None => None,
             };
-            let options =
-                local::demo::Options { record, foreign, speaks, graphql, deployed, ..Default::default() };
+            let options = local::demo::Options {
+                record,
+                foreign,
+                speaks,
+                graphql,
+                deployed,
+                trouble,
+                ..Default::default()
+            };
             let good = local::demo::run(options).await;
             return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }

@@ -3,6 +3,7 @@
 //! Invariant: what must be comes from the simulator's ledger and the shop's own record, never from our tables.
 
 mod audit;
+mod chaos;
 mod report;
 mod scenarios;
 
@@ -35,6 +36,8 @@ pub struct Options {
     pub speaks: Speaks,
     /// A deployed stack whose functions do the work.
     pub deployed: Option<Arc<Deployed>>,
+    /// Break what is beneath the deployed functions instead of telling the stories: where the striker listens.
+    pub trouble: Option<String>,
     /// Write what was said over GraphQL as JSON lines.
     pub graphql: Option<PathBuf>,
 }
@@ -89,6 +92,9 @@ async fn play(options: &Options) -> Result<Vec<String>, Error> {
         "Tandem's local stack: shop {}{others}, Stripe {}, webhooks {}\nThe clock starts at {start}.",
         stack.bases.shop, stack.bases.stripe, stack.bases.webhooks
     ));
+    if let Some(striker) = &options.trouble {
+        return chaos::play(&stack, striker).await;
+    }
     differences(&options.foreign);
     let mut expected = Expected::default();
     let mut problems = Vec::new();

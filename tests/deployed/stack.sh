@@ -1,5 +1,6 @@
-# Sourced by tests/deployed/run and tests/deployed/chaos, from the root of the repository: template.yaml on an emulator of AWS that asks for
-# signatures and rights (AUTH=true). Sets $work, $tandem, $python, $STACK. Functions: begin WHAT, emulator [NAME=VALUE...], deploy [PARAMETER=VALUE...].
+# Sourced by tests/deployed/run and tests/deployed/chaos, from the root of the repository: template.yaml on an emulator of AWS that
+# asks for signatures and rights (AUTH=true). Wants $NAME, for logs. Sets $work, $tandem, $python, $STACK and more.
+# Functions: begin WHAT, emulator [NAME=VALUE...], deploy [PARAMETER=VALUE...].
 #
 # TLS, because the template's queues refuse anything else: with a certificate of this run, trusted by functions, SDKs and curl. The
 # stack is deployed, and played from outside, by an administrator whom the emulator's root makes; functions have their roles.
@@ -46,7 +47,7 @@ emulator() {
         -addext subjectAltName=IP:127.0.0.1,DNS:localhost -keyout "$work/key.pem" -out "$work/certificate.pem" 2>"$work/openssl.log"
     cc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$work/clock.so" tests/deployed/clock.c
     echo "+0" >"$work/clock"
-    start_ministack deployed-emulator "$port" AUTH=true USE_SSL=1 "MINISTACK_SSL_CERT=$work/certificate.pem" \
+    start_ministack "$NAME-emulator" "$port" AUTH=true USE_SSL=1 "MINISTACK_SSL_CERT=$work/certificate.pem" \
         "MINISTACK_SSL_KEY=$work/key.pem" "AWS_ENDPOINT_URL=$AWS_ENDPOINT_URL" "LD_PRELOAD=$work/clock.so" "TANDEM_CLOCK=$work/clock" \
         IOT_MTLS_ENABLED=0 "$@"
     local keys
@@ -60,8 +61,8 @@ deploy() {
     if ! "$venv/bin/sam" deploy --template-file "$built" --stack-name "$STACK" --resolve-s3 --no-confirm-changeset \
         --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --parameter-overrides Architecture="$architecture" Alarms=off \
         StripeBaseUrl="http://127.0.0.1:$stripe" StripeAccount=acct_local StripeLivemode=false \
-        ShopBaseUrl="http://127.0.0.1:$shop" NoticesUrl="http://127.0.0.1:$shop/notices" "$@" >"$work/deployed-sam.log" 2>&1; then
-        tail -n 40 "$work/deployed-sam.log" >&2
+        ShopBaseUrl="http://127.0.0.1:$shop" NoticesUrl="http://127.0.0.1:$shop/notices" "$@" >"$work/$NAME-sam.log" 2>&1; then
+        tail -n 40 "$work/$NAME-sam.log" >&2
         exit 1
     fi
     "$python" tests/deployed/describe.py "$STACK" "$built" "$work/clock" "$stripe" "$shop" "$work/stack.json"
