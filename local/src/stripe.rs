@@ -30,12 +30,12 @@ mod page;
 mod seam;
 mod world;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shared::clock::Clock;
+use shared::outbound::stripe::grants::{Access, Resource};
 
-pub use access::{Access, Used};
+pub use access::Used;
 pub use alone::{AloneOptions, Started, run_alone};
 pub use cards::{Behaviour, Reason, TEST_CARDS, TestCard};
 pub use chaos::{Chaos, Fault, FaultMode, WebhookRule};
@@ -158,9 +158,9 @@ impl StripeSim {
         api::add_endpoint(&mut self.world(), url.to_owned(), secrets, types)
     }
 
-    /// Registers a restricted key. Resources are named as in the API: `payment_intents`, `checkout_sessions`, ...
-    pub fn add_restricted_key(&self, key: &str, grants: &[(&str, Access)]) {
-        let grants: BTreeMap<String, Access> = grants.iter().map(|(r, a)| ((*r).to_owned(), *a)).collect();
+    /// Registers a restricted key.
+    pub fn add_restricted_key(&self, key: &str, grants: &[(Resource, Access)]) {
+        let grants = grants.iter().map(|(resource, access)| (resource.name(), *access)).collect();
         self.world().keys.grant(key, grants);
     }
 

@@ -184,6 +184,16 @@ pub enum Source {
     Shop(ShopSource),
 }
 
+impl Source {
+    /// Names of its webhook secrets, newest first.
+    pub fn webhook_secrets(&self) -> &[String] {
+        match self {
+            Self::Stripe(source) => &source.webhook_secrets,
+            Self::Shop(source) => &source.webhook_secrets,
+        }
+    }
+}
+
 /// `[sources.NAME] kind = "stripe"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StripeSource {

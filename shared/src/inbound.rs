@@ -16,6 +16,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::{Digest, Sha256};
 
+use crate::config::Source;
 use crate::domain::time::{Seconds, UnixTime};
 use crate::queue::{Body, Queue};
 
@@ -31,6 +32,14 @@ const SECRET_BYTES_MIN: usize = 24;
 const TEXT_BYTES_MIN: usize = 16;
 /// What signs secrets in paths to be compared.
 const PATH_TAG: &[u8] = b"the last part of a path";
+
+/// The key of one of a source's webhook secrets.
+pub fn secret(source: &Source, text: &SecretString) -> Result<WebhookSecret, BadWebhookSecret> {
+    match source {
+        Source::Stripe(_) => WebhookSecret::stripe(text),
+        Source::Shop(shop) => shop::secret(&shop.system, text),
+    }
+}
 
 /// Why a request is refused. For logs and metrics only: the sender learns nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

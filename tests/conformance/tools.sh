@@ -42,15 +42,8 @@ POM
 }
 
 tools_ministack() {
-    local lock=tests/conformance/requirements.txt venv
-    # The folder's name holds the lock's hash: another version gets an environment of its own.
-    venv=$TOOLS/ministack-$(sha256sum "$lock" | cut -c1-12)
-    if [ ! -e "$venv/ready" ]; then
-        rm -rf "$venv"
-        python3 -m venv "$venv" >&2
-        "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$lock" >&2
-        touch "$venv/ready"
-    fi
+    local venv
+    venv=$(scripts/python-tools tests/conformance/requirements.txt)
     printf '%s\n' "$venv/bin/ministack"
 }
 

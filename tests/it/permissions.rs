@@ -271,10 +271,7 @@ const UNASKED: &[(&str, Resource, &str)] = &[
 fn asked(stack: &Stack) -> BTreeSet<(Function, Resource, grants::Access)> {
     let used = stack.sim.ledger().used;
     let most = |function, resource: Resource| {
-        used.get(&(local_secrets::stripe_key_of(function), resource.name())).map(|access| match access {
-            local::stripe::Access::Write => grants::Access::Write,
-            _ => grants::Access::Read,
-        })
+        used.get(&(local_secrets::stripe_key_of(function), resource.name())).copied()
     };
     let all = CALLS_STRIPE.into_iter().flat_map(|f| Resource::ALL.map(|r| (f, r)));
     all.filter_map(|(f, r)| Some((f, r, most(f, r)?))).collect()

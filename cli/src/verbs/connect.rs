@@ -14,7 +14,7 @@ use shared::config::{CALLS_STRIPE, StripeSource};
 use shared::domain::ids::Function;
 use shared::inbound::{WebhookSecret, stripe::sign};
 use shared::outbound::shop::Finding;
-use shared::outbound::stripe::setup::{Endpoint, Step, others, step};
+use shared::outbound::stripe::setup::{Endpoint, KEY, Step, others, step};
 use shared::outbound::stripe::{STRIPE_VERSION, StripeClient, StripeError};
 use shared::secrets::SecretError;
 
@@ -25,7 +25,6 @@ use crate::world::{World, WorldArgs};
 /// A cold receiver answers within this.
 const ANSWERS: Duration = Duration::from_secs(15);
 const RECEIVER: &str = "webhook";
-const KEY: &str = "restricted key";
 
 /// Makes, corrects or replaces the endpoint of a Stripe source, then checks what `check --live` checks.
 pub(crate) async fn connect(args: &WorldArgs, name: &str, replace: bool) -> Result<ExitCode, Failure> {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use local::stripe::{AloneOptions, Started, run_alone};
 use secrecy::SecretString;
-use shared::config::{Config, ShopSource, Source, TANDEM_TOML};
+use shared::config::{Config, ShopSource, TANDEM_TOML};
 use shared::domain::time::UnixTime;
-use shared::inbound::{self, WebhookSecret};
+use shared::inbound;
 use shared::outbound::http::ReqwestHttp;
 use shared::outbound::shop::{Finding, OrderSystem as _, Severity};
 use shared::queue::Queue;
@@ -199,11 +199,8 @@ pub(super) fn from_stdin(command: &str) -> Result<String, Failure> {
 fn misfit(config: &Config, name: &str, text: &str) -> Option<String> {
     let text = SecretString::from(text.to_owned());
     config.sources.iter().find_map(|(source, of)| {
-        let (names, read) = match of {
-            Source::Stripe(s) => (&s.webhook_secrets, WebhookSecret::stripe(&text)),
-            Source::Shop(s) => (&s.webhook_secrets, inbound::shop::secret(&s.system, &text)),
-        };
-        let error = read.err().filter(|_| names.iter().any(|n| n == name))?;
+        let error =
+            inbound::secret(of, &text).err().filter(|_| of.webhook_secrets().iter().any(|n| n == name))?;
         Some(format!("{name} does not fit [sources.{source}]: {error}"))
     })
 }

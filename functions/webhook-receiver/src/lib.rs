@@ -83,7 +83,7 @@ impl Deps {
     pub async fn check_secrets(&self) -> Result<(), LoadError> {
         let (mut usable, mut absent) = (0, None);
         for (source_name, source) in &self.config.sources {
-            for name in secret_names(source) {
+            for name in source.webhook_secrets() {
                 match self.secret(source, name).await {
                     Ok(_) => usable += 1,
                     Err(error) if error.is_absent() => {
@@ -109,18 +109,14 @@ impl Deps {
 
     async fn secret(&self, source: &Source, name: &str) -> Result<WebhookSecret, LoadError> {
         let text = self.secrets.get(name).await?;
-        let secret = match source {
-            Source::Stripe(_) => WebhookSecret::stripe(&text),
-            Source::Shop(shop) => inbound::shop::secret(&shop.system, &text),
-        };
-        secret.map_err(|reason| LoadError::Webhook { name: name.to_owned(), reason })
+        inbound::secret(source, &text).map_err(|reason| LoadError::Webhook { name: name.to_owned(), reason })
     }
 
     /// The secrets that may sign for `source`. An old one that was deleted while the function ran is left out, as long as
     /// one is there.
     async fn secrets_of(&self, source: &Source) -> Result<Vec<WebhookSecret>, LoadError> {
         let (mut loaded, mut missing) = (Vec::new(), None);
-        for name in secret_names(source) {
+        for name in source.webhook_secrets() {
             match self.secret(source, name).await {
                 Ok(secret) => loaded.push(secret),
                 Err(error @ LoadError::Secret(SecretError::Missing { .. })) => missing = Some(error),
@@ -136,17 +132,10 @@ impl Deps {
     /// Reads the secrets again after a signature that none matched. True if one has changed.
     async fn refresh(&self, source: &Source) -> bool {
         let mut changed = false;
-        for name in secret_names(source) {
+        for name in source.webhook_secrets() {
             changed |= self.secrets.refresh(name).await.unwrap_or(false);
         }
         changed
-    }
-}
-
-fn secret_names(source: &Source) -> &[String] {
-    match source {
-        Source::Stripe(source) => &source.webhook_secrets,
-        Source::Shop(source) => &source.webhook_secrets,
     }
 }
 

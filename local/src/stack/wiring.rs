@@ -15,7 +15,7 @@ use super::{Bases, Error, Options, Stack, Wiring, local_secrets};
 use crate::aws::EmbeddedAws;
 use crate::http_server;
 use crate::shop::{Shop, ShopConfig, Speaks};
-use crate::stripe::{Access, StripeSim};
+use crate::stripe::StripeSim;
 
 /// Where and how a shop is reached, and what opens it.
 pub(super) fn shop_of(clock: &Clock, bases: &Bases, name: &str, speaks: Speaks) -> Shop {
@@ -140,18 +140,7 @@ pub fn secrets(config: &Config, shops: &[(&str, Speaks)]) -> BTreeMap<String, St
 /// The functions' restricted keys, as `tandem.toml`'s comments and README have people make them.
 pub(super) fn restrict(sim: &StripeSim) {
     for function in CALLS_STRIPE {
-        let grants: Vec<(String, Access)> = grants::grants(function)
-            .iter()
-            .map(|(resource, access)| {
-                let access = match access {
-                    grants::Access::Read => Access::Read,
-                    grants::Access::Write => Access::Write,
-                };
-                (resource.name(), access)
-            })
-            .collect();
-        let grants: Vec<(&str, Access)> = grants.iter().map(|(r, a)| (r.as_str(), *a)).collect();
-        sim.add_restricted_key(&local_secrets::stripe_key_of(function), &grants);
+        sim.add_restricted_key(&local_secrets::stripe_key_of(function), grants::grants(function));
     }
 }
 

@@ -7,23 +7,15 @@ use std::collections::{BTreeMap, HashMap};
 use base64::Engine as _;
 use http::{HeaderMap, Method, header};
 
-use super::error::ApiError;
+use shared::outbound::stripe::grants::Access;
 
-/// What a restricted key may do with one kind of resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Access {
-    /// Nothing.
-    None,
-    /// GET.
-    Read,
-    /// GET, POST and DELETE.
-    Write,
-}
+use super::error::ApiError;
 
 /// The keys of the account.
 #[derive(Debug)]
 pub(crate) struct Keys {
     secret: String,
+    /// By resource; what is not there may not be used.
     restricted: HashMap<String, BTreeMap<String, Access>>,
     /// What was refused for want of a permission.
     denied: Vec<String>,
@@ -70,7 +62,7 @@ impl Keys {
             return Err(ApiError::unauthorized(&format!("Invalid API Key provided: {}", redacted(&key))));
         };
         let need = if method == Method::GET { Access::Read } else { Access::Write };
-        if grants.get(resource).copied().unwrap_or(Access::None) >= need {
+        if grants.get(resource).is_some_and(|access| *access >= need) {
             let used = self.used.entry((key, resource.to_owned())).or_insert(need);
             *used = need.max(*used);
             return Ok(());

@@ -9,8 +9,9 @@ use tokio::net::TcpListener;
 
 use shared::clock::Clock;
 use shared::outbound::http::SharedHttp;
+use shared::outbound::stripe::grants::{Access, Resource};
 
-use super::{Access, SimOptions, StripeSim, serve};
+use super::{SimOptions, StripeSim, serve};
 
 /// How often due webhooks are looked for.
 const PULSE: Duration = Duration::from_millis(100);
@@ -85,7 +86,7 @@ pub async fn run_alone(
         forward_to: options.forward_to,
     };
     let sim = StripeSim::new(sim_options);
-    sim.add_restricted_key(&started.restricted_key, &[("charges", Access::Read)]);
+    sim.add_restricted_key(&started.restricted_key, &[(Resource::Charges, Access::Read)]);
     for url in &started.forward_to {
         sim.add_webhook_endpoint(url, &[&started.webhook_secret], &[]);
     }

@@ -186,7 +186,7 @@ impl StripeClient {
     /// cannot exist: one who may is told that it is missing.
     async fn may(&self, resource: Resource) -> Result<Option<Access>, StripeError> {
         let path = resource.path();
-        if refused(self.get(&format!("{path}?limit=1")).await.map(|_| ()))? {
+        if refused(self.get(&format!("{path}?limit=1")).await)? {
             return Ok(None);
         }
         // Nothing can be written there.
@@ -196,7 +196,7 @@ impl StripeClient {
         let form = Form::new().set("metadata[tandem_check]", "1").encode();
         let path = format!("{path}/tandem_no_such_object");
         let tried = self.exchange(Method::POST, &path, Some(Bytes::from(form)), None).await;
-        Ok(Some(if refused(tried.map(|_| ()))? { Access::Read } else { Access::Write }))
+        Ok(Some(if refused(tried)? { Access::Read } else { Access::Write }))
     }
 
     /// What the key of `function` may do, against what it must and what it need not.
@@ -214,14 +214,14 @@ impl StripeClient {
             if pairs.iter().any(|(has, needs)| has < needs) {
                 let text =
                     format!("{function} needs {title}: {}; edit the key in Stripe's dashboard", words(needs));
-                findings.push(Finding::bad(WHAT, text));
+                findings.push(Finding::bad(KEY, text));
             } else if has > needs {
                 let text = format!("{function} needs {title}: {} only, and has {}", words(needs), words(has));
-                findings.push(Finding::warning(WHAT, text));
+                findings.push(Finding::warning(KEY, text));
             }
         }
         if findings.is_empty() {
-            findings.push(Finding::good(WHAT, format!("{function} may do its part and no more")));
+            findings.push(Finding::good(KEY, format!("{function} may do its part and no more")));
         }
         Ok(findings)
     }
@@ -230,7 +230,8 @@ impl StripeClient {
 /// What a key may do with one kind of object, and what it must.
 type HasAndNeeds = (Option<Access>, Option<Access>);
 
-const WHAT: &str = "restricted key";
+/// What findings on keys are about.
+pub const KEY: &str = "restricted key";
 
 fn words(access: Option<Access>) -> &'static str {
     match access {
@@ -241,9 +242,9 @@ fn words(access: Option<Access>) -> &'static str {
 }
 
 /// Whether a call was refused for want of a permission. Any other refusal of Stripe means that the key may.
-fn refused(answer: Result<(), StripeError>) -> Result<bool, StripeError> {
+fn refused<T>(answer: Result<T, StripeError>) -> Result<bool, StripeError> {
     match answer {
-        Ok(()) => Ok(false),
+        Ok(_) => Ok(false),
         Err(error) => match error.status() {
             // The key lacks nothing: it is not of this account.
             Some(403) if error.code() != Some("account_invalid") => Ok(true),

@@ -1,6 +1,7 @@
 //! Keys, versions, parameters and errors.
 
-use local::stripe::{Access, Fault, FaultMode};
+use local::stripe::{Fault, FaultMode};
+use shared::outbound::stripe::grants::{Access, Resource};
 
 use super::{CARD, Sim, header, told};
 use crate::check::{Seen, checks};
@@ -85,7 +86,7 @@ async fn basic_key(sim: &Sim) -> Seen {
 }
 
 async fn restricted_key(sim: &Sim) -> Seen {
-    sim.sim.add_restricted_key("rk_test_reader", &[("payment_intents", Access::Read)]);
+    sim.sim.add_restricted_key("rk_test_reader", &[(Resource::PaymentIntents, Access::Read)]);
     let reader = [("Authorization", "Bearer rk_test_reader")];
     let read = sim.send("GET", PATH, "", &reader).await.status;
     let written = sim.send("POST", PATH, "amount=1000&currency=eur", &reader).await.status;
