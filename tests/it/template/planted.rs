@@ -25,9 +25,7 @@ pub(super) const BREACHES: &[Planted] = &[
     ("functions", |t| {
         set(t, "/Resources/SweeperFunction/Properties/Role", json!({"Fn::GetAtt": ["NotifierRole", "Arn"]}))
     }),
-    ("functions", |t| {
-        set(t, "/Resources/NotifierFunction/Metadata/BuildProperties/Binary", json!("sweeper"))
-    }),
+    ("built", |t| set(t, "/Resources/NotifierFunction/Metadata/BuildProperties/Binary", json!("sweeper"))),
     ("public address", |t| {
         set(t, "/Resources/SweeperFunction/Properties/Environment/Variables/TANDEM_PUBLIC_URL", json!(""))
     }),
@@ -173,7 +171,7 @@ pub(super) const BREACHES: &[Planted] = &[
     ("no secret", |t| {
         set(
             t,
-            "/Globals/Function/Environment/Variables/TANDEM_SECRETS",
+            "/Resources/SweeperFunction/Properties/Environment/Variables/TANDEM_PUBLIC_URL",
             json!(["sk", "test", "planted"].join("_")),
         );
     }),

@@ -18,6 +18,7 @@ pub(super) type Rule = (&'static str, fn(&Value, &mut Breach<'_>));
 /// Every rule by name.
 pub(super) const RULES: &[Rule] = &[
     ("functions", functions),
+    (BUILT, built),
     ("visibility", visibility),
     ("dead letters", dead_letters),
     ("queues are closed", queues_are_closed),
@@ -39,6 +40,9 @@ pub(super) const RULES: &[Rule] = &[
     ("alarms", alarms::alarms),
     ("dashboard", alarms::dashboard),
 ];
+
+/// The rule that only the source can keep: a deployed template names code in a bucket.
+pub(super) const BUILT: &str = "built";
 
 /// The ten functions, and whether each holds a key to Stripe.
 const FUNCTIONS: [(&str, bool); 10] = [
@@ -85,9 +89,14 @@ fn public_address(t: &Value, breach: &mut Breach<'_>) {
     }
 }
 
+/// A function's own setting, or that of all.
+fn setting<'a>(t: &'a Value, name: &str, key: &str) -> &'a Value {
+    let own = &function(t, name)["Properties"][key];
+    if own.is_null() { &t["Globals"]["Function"][key] } else { own }
+}
+
 fn timeout(t: &Value, name: &str) -> u64 {
-    let own = &function(t, name)["Properties"]["Timeout"];
-    own.as_u64().or_else(|| t["Globals"]["Function"]["Timeout"].as_u64()).unwrap_or(u64::MAX)
+    setting(t, name, "Timeout").as_u64().unwrap_or(u64::MAX)
 }
 
 fn arn(resource: &str) -> Value {
@@ -108,11 +117,19 @@ fn functions(t: &Value, breach: &mut Breach<'_>) {
     if wanted != there {
         breach(format!("functions are {there:?}, not {wanted:?}"));
     }
-    let globals = &t["Globals"]["Function"];
-    if globals["Runtime"] != "provided.al2023" || globals["Architectures"] != json!([{"Ref": "Architecture"}])
-    {
-        breach("runtime or architecture is not the common one".to_owned());
+    for (name, _) in FUNCTIONS {
+        if setting(t, name, "Runtime") != "provided.al2023"
+            || *setting(t, name, "Architectures") != json!([{"Ref": "Architecture"}])
+        {
+            breach(format!("{name}: runtime or architecture is not the common one"));
+        }
+        if function(t, name)["Properties"]["Role"] != arn(&format!("{}Role", pascal(name))) {
+            breach(format!("{name} does not run as a role of its own"));
+        }
     }
+}
+
+fn built(t: &Value, breach: &mut Breach<'_>) {
     for (name, _) in FUNCTIONS {
         let f = function(t, name);
         if f["Metadata"]["BuildMethod"] != "rust-cargolambda"
@@ -122,9 +139,6 @@ fn functions(t: &Value, breach: &mut Breach<'_>) {
         }
         if f["Properties"]["CodeUri"] != format!("functions/{name}") {
             breach(format!("{name} is not built from functions/{name}"));
-        }
-        if f["Properties"]["Role"] != arn(&format!("{}Role", pascal(name))) {
-            breach(format!("{name} does not run as a role of its own"));
         }
     }
 }
