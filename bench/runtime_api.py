@@ -138,12 +138,12 @@ class Function:
 
     async def __aenter__(self):
         self.api.forget()
-        self.front.forget()
         env = {**self.program["env"], "AWS_LAMBDA_RUNTIME_API": self.api.address}
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         files = [(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
         argv = self.program["argv"]
         with self.quota.around_the_start() if self.quota else contextlib.nullcontext():
+            self.front.forget()
             self.began = time.monotonic()
             self.pid = os.posix_spawn(argv[0], argv, env, file_actions=files)
         os.close(log)
@@ -184,7 +184,7 @@ class Function:
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
     async def give(self, event):
-        """One event: seconds of CPU and wall until its answer, of CPU until the program is idle again, and of waiting for services."""
+        """One event: seconds of CPU and wall until its answer, of CPU until the program is idle again, and of waiting."""
         cpu, waited, calls = self.cpu(), self.front.waited(), self.front.calls
         given = time.monotonic()
         self.api.events.put_nowait(event if isinstance(event, bytes) else json.dumps(event).encode())
