@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{Function, OrderKey};
+use crate::domain::ids::{Function, OrderKey, key_part};
 
 /// The work queues. Each has a dead letter queue beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,6 +81,9 @@ impl Queue {
 
 /// Version of the message's shape. A reader refuses a higher one back to the queue.
 pub const MESSAGE_VERSION: u32 = 1;
+
+/// SQS takes no longer group; what a stranger wrote into Stripe's metadata may be.
+const GROUP_CHARS_MAX: usize = 128;
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +180,22 @@ impl Message {
     pub fn new(corr: &str, body: Body) -> Self {
         Self { v: MESSAGE_VERSION, corr: corr.to_owned(), body }
     }
+
+    /// Whose this is: the shop's name as keys have it, else the source's. The queue is fair between them, so that the
+    /// hundred thousand messages of one shop do not hold up the ten of another. None: it waits for nobody.
+    pub fn group(&self) -> Option<String> {
+        let shop = |key: &OrderKey| key_part(&key.shop());
+        let group = match &self.body {
+            Body::Wake { order } => shop(order),
+            Body::Stripe(hint) => {
+                let marked = hint.metadata.get("tandem_order").and_then(|key| OrderKey::parse(key).ok());
+                marked.map_or_else(|| key_part(&hint.source), |key| shop(&key))
+            }
+            Body::Order { source, .. } | Body::Parked { source, .. } => key_part(source),
+            Body::Notice { .. } => return None,
+        };
+        Some(group).filter(|group| (1..=GROUP_CHARS_MAX).contains(&group.len()))
+    }
 }
 
 /// Why a message was not queued.
@@ -217,7 +236,8 @@ impl QueueSender {
         let body = serde_json::to_string(message).map_err(|_| QueueError::Encode(queue))?;
         let delay = delay.map(|seconds| i32::try_from(seconds.min(900)).unwrap_or(900));
         let sent = self.client.send_message().queue_url(url).message_body(body).set_delay_seconds(delay);
-        sent.send()
+        sent.set_message_group_id(message.group())
+            .send()
             .await
             .map(|_| ())
             .map_err(|error| QueueError::Send { queue, reason: crate::error::aws_reason(&error) })
@@ -253,7 +273,31 @@ mod sender_tests {
             wake()
         );
         assert!(calls[0].1.get("DelaySeconds").is_none());
+        assert_eq!(calls[0].1["MessageGroupId"], "shop");
         assert_eq!(calls[1].1["DelaySeconds"], 900);
+    }
+
+    #[test]
+    fn messages_of_one_shop_are_one_group_whoever_sent_them() {
+        let hint = |order: Option<&str>| {
+            let mut hint: StripeHint = serde_json::from_value(serde_json::json!({
+                "source": "stripe", "event": "evt_1", "type": "charge.succeeded", "object_type": "charge",
+                "object_id": "ch_1"
+            }))
+            .unwrap();
+            hint.metadata.extend(order.map(|o| ("tandem_order".to_owned(), o.to_owned())));
+            Message::new("c", Body::Stripe(hint)).group()
+        };
+        let (source, order_id) = ("shop".to_owned(), "1".to_owned());
+        let notice = Body::Order { source, order_id, version: None, event: "m".into(), sha256: None };
+        let shop = Some("shop".to_owned());
+        assert_eq!((wake().group(), Message::new("c", notice).group()), (shop.clone(), shop.clone()));
+        assert_eq!(hint(Some("demo#checkout#shop#1")), shop);
+        assert_eq!(hint(None).as_deref(), Some("stripe"));
+        assert_eq!(hint(Some("no key")).as_deref(), Some("stripe"));
+        // SQS would refuse a longer one, and the message would be lost.
+        assert_eq!(hint(Some(&format!("demo#checkout#{}#1", "s".repeat(150)))), None);
+        assert_eq!(Message::new("c", Body::Notice { key: "k".into(), data: BTreeMap::new() }).group(), None);
     }
 
     #[tokio::test(start_paused = true)]

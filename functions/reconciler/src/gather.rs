@@ -1,13 +1,16 @@
-//! Collects the three records of a window, page by page; of what is not ours only a count is kept.
+//! Collects the three records of a window, page by page, and hands each to the matching, which keeps our orders packed and of
+//! the rest what does not agree; of what is not ours only a count is kept.
 //!
 //! Invariant: what a listing lacks is looked up by its id before it counts as missing, because a listing has edges.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use shared::batch::Deadline;
 use shared::config::{Source, StripeSource};
 use shared::domain::ids::OrderKey;
-use shared::domain::reconcile::{Matched, OurOrder, ShopOrder, ShopRead, TheirCharge, TheirRefund, Window};
+use shared::domain::reconcile::{
+    Matched, Matching, OurOrder, Scope, ShopOrder, ShopRead, TheirCharge, TheirRefund, Window,
+};
 use shared::domain::time::UnixTime;
 use shared::outbound::shop::{OrderSystem as _, ShopClient, ShopError};
 use shared::outbound::stripe::StripeClient;
@@ -29,36 +32,22 @@ pub(crate) struct Books<'a> {
     window: Window,
     deadline: Deadline,
     lookups: u32,
-    ours: BTreeMap<OrderKey, OurOrder>,
-    ids: BTreeMap<String, OrderKey>,
-    pub(crate) charges: Vec<TheirCharge>,
-    pub(crate) refunds: Vec<TheirRefund>,
+    pub(crate) matching: Matching,
     pub(crate) foreign: u32,
     pub(crate) partial: Vec<String>,
 }
 
 impl<'a> Books<'a> {
-    pub(crate) fn new(deps: &'a Deps, window: Window, deadline: Deadline) -> Self {
+    pub(crate) fn new(deps: &'a Deps, window: Window, deadline: Deadline, scope: Scope) -> Self {
         Self {
             deps,
             window,
             deadline,
             lookups: deps.limits.lookups,
-            ours: BTreeMap::new(),
-            ids: BTreeMap::new(),
-            charges: Vec::new(),
-            refunds: Vec::new(),
+            matching: Matching::new(scope),
             foreign: 0,
             partial: Vec::new(),
         }
-    }
-
-    pub(crate) fn ours(&self) -> Vec<OurOrder> {
-        self.ours.values().cloned().collect()
-    }
-
-    pub(crate) fn orders(&self) -> usize {
-        self.ours.len()
     }
 
     fn in_time(&self, after: &'static str) -> Result<(), ReconcileError> {
@@ -83,20 +72,14 @@ impl<'a> Books<'a> {
 
     /// Loads an order, if we have it.
     async fn load(&mut self, key: &OrderKey, complete: bool) -> Result<bool, ReconcileError> {
-        if let Some(known) = self.ours.get_mut(key) {
-            known.complete |= complete;
+        if self.matching.has(key, complete) {
             return Ok(true);
         }
         let item = self.deps.engine.store.load(key).await?;
         if item.rev == 0 {
             return Ok(false);
         }
-        let order = OurOrder::of(key.clone(), &item.state(), complete);
-        let ids = order.charges.iter().map(|c| &c.id).chain(order.refunds.iter().map(|r| &r.id));
-        for id in ids.chain(&order.intents) {
-            self.ids.insert(id.clone(), key.clone());
-        }
-        self.ours.insert(key.clone(), order);
+        self.matching.order(&OurOrder::of(key.clone(), &item.state(), complete));
         Ok(true)
     }
 
@@ -135,7 +118,7 @@ impl<'a> Books<'a> {
                     let Some(mut charge) = theirs::charge(object) else { continue };
                     let ids = [charge.charge.id.clone(), charge.charge.intent.clone()];
                     if self.owner(source, &mut charge.order, &ids).await? {
-                        self.charges.push(charge);
+                        self.matching.charge(&charge);
                     }
                 }
             }
@@ -147,7 +130,7 @@ impl<'a> Books<'a> {
                     let intent = refund.intent.clone().unwrap_or_default();
                     let ids = [refund.refund.id.clone(), refund.refund.charge.clone(), intent];
                     if self.owner(source, &mut refund.order, &ids).await? {
-                        self.refunds.push(refund);
+                        self.matching.refund(&refund);
                     }
                 }
             }
@@ -170,7 +153,7 @@ impl<'a> Books<'a> {
                 return Ok(false);
             }
             Some(Ok(key)) => Some(key),
-            Some(Err(_)) | None => ids.iter().find_map(|id| self.ids.get(id)).cloned(),
+            Some(Err(_)) | None => ids.iter().find_map(|id| self.matching.owner(id)),
         };
         if key.is_none() {
             for id in ids.iter().filter(|id| id.starts_with("pi_") || id.starts_with("re_")) {
@@ -195,42 +178,34 @@ impl<'a> Books<'a> {
 
     /// Looks up by its id what our facts know and no listing showed.
     async fn verify(&mut self, source: &StripeSource, client: &StripeClient) -> Result<(), ReconcileError> {
-        let listed: BTreeSet<String> = self
-            .charges
-            .iter()
-            .map(|c| c.charge.id.clone())
-            .chain(self.refunds.iter().map(|r| r.refund.id.clone()))
-            .collect();
-        let whole: Vec<OurOrder> =
-            self.ours.values().filter(|o| o.complete && self.charged_by(source, &o.key)).cloned().collect();
-        for order in &whole {
-            for charge in order.charges.iter().filter(|c| c.captured && !listed.contains(&c.id)) {
+        for order in self.matching.lacking(|key| self.charged_by(source, key)) {
+            let mark = || Some(order.key.as_str().to_owned());
+            for charge in &order.charges {
                 self.in_time("looking up charges")?;
                 if !self.may_look_up() {
-                    self.not_verified(&order.key);
+                    self.matching.not_whole(&order.key);
                     continue;
                 }
-                match client.retrieve_charge(&charge.id).await {
-                    Ok(object) => self.charges.extend(theirs::charge(&object).map(|c| marked(c, &order.key))),
+                match client.retrieve_charge(charge).await {
+                    Ok(object) => {
+                        let found = theirs::charge(&object).map(|c| TheirCharge { order: mark(), ..c });
+                        found.iter().for_each(|charge| self.matching.charge(charge));
+                    }
                     Err(error) if error.is_missing() => {}
                     Err(error) => return Err(error.into()),
                 }
             }
-            let lacking = order.refunds.iter().filter(|r| !listed.contains(&r.id)).map(|r| r.charge.clone());
-            for charge in lacking.collect::<BTreeSet<_>>() {
+            for charge in &order.refunded {
                 self.in_time("looking up refunds")?;
                 if !self.may_look_up() {
-                    self.not_verified(&order.key);
+                    self.matching.not_whole(&order.key);
                     continue;
                 }
-                match client.list_refunds(&charge).collect(REFUNDS_MAX).await {
+                match client.list_refunds(charge).collect(REFUNDS_MAX).await {
                     Ok(objects) => {
-                        let found = objects.iter().filter_map(theirs::refund);
-                        let new = found.filter(|r| !listed.contains(&r.refund.id));
-                        self.refunds.extend(new.map(|mut r| {
-                            r.order = Some(order.key.as_str().to_owned());
-                            r
-                        }));
+                        for refund in objects.iter().filter_map(theirs::refund) {
+                            self.matching.refund(&TheirRefund { order: mark(), ..refund });
+                        }
                     }
                     Err(error) if error.is_missing() => {}
                     Err(error) => return Err(error.into()),
@@ -240,21 +215,14 @@ impl<'a> Books<'a> {
         Ok(())
     }
 
-    fn not_verified(&mut self, key: &OrderKey) {
-        if let Some(order) = self.ours.get_mut(key) {
-            order.complete = false;
-        }
-    }
-
     fn charged_by(&self, source: &StripeSource, key: &OrderKey) -> bool {
         self.deps.engine.stripe_of(key).is_ok_and(|s| s.name == source.name)
     }
 
     /// The order systems' word: every order they list for the window, and a read of each that holds money or of which
     /// something does not agree. An order system that is down leaves its part out, and the report says so.
-    pub(crate) async fn at_shops(&mut self, so_far: &Matched) -> Result<Vec<ShopOrder>, ReconcileError> {
+    pub(crate) async fn at_shops(&mut self, so_far: &Matched) -> Result<(), ReconcileError> {
         let deps = self.deps;
-        let doubtful: BTreeSet<&str> = so_far.exceptions.iter().map(|e| e.order.as_str()).collect();
         let mut found = BTreeMap::new();
         let mut reads = deps.limits.shop_reads;
         for source in deps.engine.config.shops() {
@@ -262,16 +230,11 @@ impl<'a> Books<'a> {
             if let Err(why) = self.listed(&client, &mut found).await? {
                 self.partial.push(format!("{}: not listed: {why}", source.name));
             }
-            let wanted: Vec<OrderKey> = self
-                .ours
-                .values()
-                .filter(|o| o.key.shop() == source.name)
-                .filter(|o| o.captured > 0 || doubtful.contains(o.key.as_str()))
-                .map(|o| o.key.clone())
-                .chain(
-                    found.keys().filter(|k| k.shop() == source.name && !self.ours.contains_key(k)).cloned(),
-                )
-                .collect();
+            let unknown = found.keys().filter(|k| k.shop() == source.name).cloned();
+            let ours = self.matching.worth_a_read(so_far).filter(|k| k.shop() == source.name);
+            // One more than may be read, which then says that there are more.
+            let most = usize::try_from(reads).unwrap_or(usize::MAX).saturating_add(1);
+            let wanted: Vec<OrderKey> = ours.chain(unknown).take(most).collect();
             for key in wanted {
                 if reads == 0 {
                     self.partial.push(format!("{}: more orders than one run may read", source.name));
@@ -302,7 +265,8 @@ impl<'a> Books<'a> {
                 found.insert(key.clone(), ShopOrder { key, updated_at, read: Some(read) });
             }
         }
-        Ok(found.into_values().collect())
+        found.values().for_each(|order| self.matching.shop(order));
+        Ok(())
     }
 
     /// One order system's listing of the window. Orders from before this stack's time are left alone.
@@ -335,8 +299,4 @@ impl<'a> Books<'a> {
             }
         }
     }
-}
-
-fn marked(charge: TheirCharge, key: &OrderKey) -> TheirCharge {
-    TheirCharge { order: Some(key.as_str().to_owned()), ..charge }
 }

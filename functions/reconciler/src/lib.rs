@@ -13,7 +13,7 @@ use std::time::Duration;
 use shared::aws::{self, SdkConfig};
 use shared::batch::Deadline;
 use shared::domain::ids::Function;
-use shared::domain::reconcile::{BadWindow, Exception, Kind, Matched, Scope, Window, match_orders};
+use shared::domain::reconcile::{BadWindow, Exception, Kind, Matched, Scope, Window};
 use shared::domain::time::{Seconds, UnixTime};
 use shared::engine::{Engine, EngineError};
 use shared::lambda::{Error, ScheduleEvent};
@@ -184,17 +184,18 @@ pub async fn handle(
     deadline: Deadline,
 ) -> Result<ReconcileReport, ReconcileError> {
     let scope = Scope { stack: deps.engine.config.stack.clone(), now: deps.now(), grace: deps.grace };
-    let mut books = gather::Books::new(deps, window, deadline);
+    let now = scope.now;
+    let mut books = gather::Books::new(deps, window, deadline, scope);
     books.our_days().await?;
     books.at_stripe().await?;
-    let so_far = match_orders(&scope, books.ours(), &books.charges, &books.refunds, &[]);
-    let shop = books.at_shops(&so_far).await?;
-    let orders = u32::try_from(books.orders()).unwrap_or(u32::MAX);
-    let matched = match_orders(&scope, books.ours(), &books.charges, &books.refunds, &shop);
+    let so_far = books.matching.matched();
+    books.at_shops(&so_far).await?;
+    let orders = u32::try_from(books.matching.orders()).unwrap_or(u32::MAX);
+    let matched = books.matching.matched();
     let report = report::of(window, orders, books.foreign, books.partial, matched);
     for (suffix, kind, body) in [
         ("csv", "text/csv; charset=utf-8", report::csv(&report)?),
-        ("json", "application/json", report::json(&report, scope.now)?),
+        ("json", "application/json", report::json(&report, now)?),
     ] {
         deps.reports.put(&format!("{}.{suffix}", report.key), kind, body).await?;
     }

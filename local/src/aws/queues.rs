@@ -16,11 +16,17 @@ use super::{ACCOUNT, Answer, REGION, error_answer, json_answer};
 const BATCH_MAX: usize = 10;
 /// Bytes of a message, and of all messages of a batch.
 const BYTES_MAX: usize = 1_048_576;
+/// Longest name of a group.
+const GROUP_CHARS_MAX: usize = 128;
+/// A group that has so many messages in flight, and more than a tenth of all, is noisy (SQS guide, Fair queues).
+const NOISY_FROM: usize = 30;
 
 #[derive(Clone, Debug)]
 struct Message {
     id: String,
     body: String,
+    /// Whose it is; without one it is alone.
+    group: Option<String>,
     sent_ms: i64,
     visible_at: i64,
     first_received: Option<i64>,
@@ -243,9 +249,30 @@ impl Queue {
         json!({ "Attributes": all })
     }
 
+    /// What may be received, in this order: as sent, but groups that hold the workers come after those that do not, and
+    /// of such groups those first that hold fewer. SQS's other measure, the share of the workers' time, is left out: it
+    /// would find a noisy group sooner.
+    fn ready(&self, now: i64) -> Vec<u64> {
+        let mut in_flight: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut all = 0;
+        for message in self.messages.values().filter(|m| m.receives > 0 && m.visible_at > now) {
+            all += 1;
+            if let Some(group) = &message.group {
+                *in_flight.entry(group).or_default() += 1;
+            }
+        }
+        in_flight.retain(|_, held| *held >= NOISY_FROM && *held * 10 > all);
+        let visible = self.messages.iter().filter(|(_, m)| m.visible_at <= now);
+        let noise = |m: &Message| m.group.as_deref().and_then(|group| in_flight.get(group)).copied();
+        let mut ready: Vec<(usize, u64)> = visible.map(|(n, m)| (noise(m).unwrap_or(0), *n)).collect();
+        ready.sort_unstable();
+        ready.into_iter().map(|(_, n)| n).collect()
+    }
+
     /// By the newest receipt: an older one no longer counts, as a standard queue may treat it.
     fn by_receipt(&mut self, receipt: &str) -> Option<u64> {
-        self.messages.iter().find(|(_, m)| m.receipt.as_deref() == Some(receipt)).map(|(n, _)| *n)
+        let n = receipt.split('-').nth(1)?.parse().ok()?;
+        self.messages.get(&n).filter(|m| m.receipt.as_deref() == Some(receipt)).map(|_| n)
     }
 }
 
@@ -288,6 +315,10 @@ impl State {
             )));
         }
         let delay = seconds(&request["DelaySeconds"], 900)?;
+        let group = request["MessageGroupId"].as_str().map(str::to_owned);
+        if group.as_ref().is_some_and(|g| g.is_empty() || g.len() > GROUP_CHARS_MAX) {
+            return Err(invalid(format!("MessageGroupId must have 1 to {GROUP_CHARS_MAX} characters.")));
+        }
         self.next += 1;
         let (n, id) = (self.next, format!("00000000-0000-4000-8000-{:012x}", self.next));
         self.with(name, |queue| {
@@ -295,6 +326,7 @@ impl State {
             let message = Message {
                 id: id.clone(),
                 body,
+                group,
                 sent_ms: now,
                 visible_at,
                 first_received: None,
@@ -321,8 +353,7 @@ impl State {
             queue.messages.retain(|_, m| now - m.sent_ms <= retention);
             let hide = hidden_for.map_or(queue.visibility, |s| s * 1000);
             let tries = queue.redrive.as_ref().map_or(u32::MAX, |(_, most)| *most);
-            let ready: Vec<u64> =
-                queue.messages.iter().filter(|(_, m)| m.visible_at <= now).map(|(n, _)| *n).collect();
+            let ready = queue.ready(now);
             let mut found = Vec::new();
             for n in ready {
                 let spent = queue.messages.get(&n).is_some_and(|m| m.receives >= tries);

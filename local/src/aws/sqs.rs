@@ -57,6 +57,7 @@ impl Sqs {
         if let Some(error) = limits::refusal(operation, &body) {
             return whole(error_to_response(&error, "embedded")).await;
         }
+        let body = if operation == SqsOperation::SendMessage { limits::without_group(body) } else { body };
         let answer = self.run(operation, body.clone()).await;
         if operation == SqsOperation::CreateQueue && answer.status().is_success() {
             self.remember(body, answer.body());

@@ -123,13 +123,21 @@ impl OrderKey {
 
     /// Parses a stored key.
     pub fn parse(key: &str) -> Result<Self, BadOrderKey> {
-        let parts: Vec<&str> = key.split('#').collect();
-        let well_formed = parts.len() == 4
-            && key.len() <= ORDER_KEY_BYTES_MAX
-            && parts.iter().all(|p| {
-                !p.is_empty()
-                    && p.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'%'))
-            });
+        let (mut parts, mut part_bytes, mut strange) = (1, 0, false);
+        for byte in key.bytes() {
+            match byte {
+                b'#' => {
+                    strange |= part_bytes == 0;
+                    (parts, part_bytes) = (parts + 1, 0);
+                }
+                b'-' | b'_' | b'.' | b'%' => part_bytes += 1,
+                _ => {
+                    strange |= !byte.is_ascii_alphanumeric();
+                    part_bytes += 1;
+                }
+            }
+        }
+        let well_formed = parts == 4 && part_bytes > 0 && !strange && key.len() <= ORDER_KEY_BYTES_MAX;
         if well_formed { Ok(Self(key.to_owned())) } else { Err(BadOrderKey(key.chars().take(200).collect())) }
     }
 
@@ -207,6 +215,28 @@ mod tests {
         assert_eq!(key.as_str(), "prod#checkout#a#1%23checkout%23b%232");
         assert_eq!(key.order_id(), "1#checkout#b#2");
         assert_eq!(key.shop_prefix(), "prod#checkout#a");
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        let long = format!("s#checkout#shop#{}", "1".repeat(ORDER_KEY_BYTES_MAX - 16));
+        assert!(OrderKey::parse(&long).is_ok() && OrderKey::parse("s#a-b#c_d.e#%23").is_ok());
+        let longer = format!("{long}1");
+        for wrong in [
+            "",
+            "s",
+            "###",
+            "s#checkout#shop",
+            "s#checkout#shop#",
+            "#checkout#shop#1",
+            "s##shop#1",
+            "s#a#b#1#2",
+            "s#a#b#1 2",
+            "s#a#b#ü",
+            &longer,
+        ] {
+            assert!(OrderKey::parse(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     proptest! {

@@ -3,17 +3,22 @@
 //! Invariants: the same input in any order gives the same exceptions in the same order; no tolerance on amounts; what is
 //! neither marked as ours nor known to us is counted as foreign and never an exception.
 
+mod compare;
 mod exception;
+mod index;
+mod ledger;
 mod matching;
+mod row;
 mod window;
 
 pub use self::exception::{Exception, Kind};
-pub use self::matching::{Matched, match_orders};
+pub use self::ledger::Lacking;
+pub use self::matching::{Matched, Matching};
 pub use self::window::{BadWindow, Window};
 
 use super::fact::{ChargeView, RefundView};
 use super::ids::OrderKey;
-use super::money::Currency;
+use super::money::{Currency, Money};
 use super::order::OrderStatus;
 use super::state::State;
 use super::time::{Seconds, UnixTime};
@@ -130,4 +135,13 @@ pub enum ShopRead {
         /// The payment status it holds.
         echo: Option<String>,
     },
+}
+
+/// An amount of Stripe's in ISO minor units; one that cannot be expressed stays as it is and will not agree.
+fn iso(amount: i64, currency: Currency) -> i64 {
+    Money::from_stripe(amount, currency).map_or(amount, |money| money.minor)
+}
+
+fn is_money(charge: &ChargeView) -> bool {
+    charge.status == "succeeded" && charge.captured && charge.amount_captured > 0
 }

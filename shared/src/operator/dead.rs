@@ -5,7 +5,7 @@ use aws_sdk_sqs::Client;
 
 use crate::config::Resources;
 use crate::error::aws_reason;
-use crate::queue::Queue;
+use crate::queue::{Message, Queue};
 
 /// Messages per receive: the service's limit.
 const PAGE: u32 = 10;
@@ -65,7 +65,9 @@ async fn page(sqs: &Client, dead: &str, work: &str, left: u32, done: &mut Redriv
     };
     done.emptied = messages.is_empty();
     for message in messages {
-        let sent = sqs.send_message().queue_url(work).message_body(message.body().unwrap_or_default());
+        let body = message.body().unwrap_or_default();
+        let group = serde_json::from_str::<Message>(body).ok().and_then(|m| m.group());
+        let sent = sqs.send_message().queue_url(work).message_body(body).set_message_group_id(group);
         if let Err(error) = sent.send().await {
             let why = aws_reason(&error);
             return done.stopped = Some(format!("sending failed: {why}; the message stays a dead letter"));

@@ -5,6 +5,7 @@
 //! be seen again by its name alone. What is right is judged by the simulator's ledger and the shop's own record.
 
 pub mod aside;
+pub mod backlog;
 pub mod check;
 pub mod cut;
 pub mod interleave;

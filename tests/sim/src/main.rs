@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use local::shop::Speaks;
 use shared::planted::{Bug, plant};
+use sim::backlog::Backlog;
 use sim::cut::Cut;
 use sim::interleave::{Effort, pairs};
 use sim::report::{Depth, Part, explore_all, report};
@@ -100,6 +101,18 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Drains a backlog of one shop beside a few messages of another, on virtual time.
+    Backlog {
+        /// Messages of the noisy shop.
+        #[arg(long, default_value_t = 100_000)]
+        noisy: u32,
+        /// Messages of the quiet one.
+        #[arg(long, default_value_t = 10)]
+        quiet: u32,
+        /// The mapping's `MaximumConcurrency`.
+        #[arg(long, default_value_t = 5)]
+        concurrency: u32,
+    },
     /// Runs the deliveries of each meeting in every order.
     Interleave {
         /// Only meetings whose name contains this.
@@ -165,7 +178,45 @@ fn main() -> ExitCode {
             if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Command::Interleave { only, most, random, seed } => interleave(&only, Effort { most, random, seed }),
+        Command::Backlog { noisy, quiet, concurrency } => backlog(noisy, quiet, concurrency),
     }
+}
+
+/// A new order: two calls to Stripe. Live and in test mode, and live as it was before messages said whose they are.
+fn backlog(noisy: u32, quiet: u32, concurrency: u32) -> ExitCode {
+    let live = Backlog { noisy, quiet, concurrency, calls: 2, limit: 100, fair: true };
+    let rows = [
+        ("Stripe lets 100 a second through", live),
+        ("the same, messages without groups", Backlog { fair: false, ..live }),
+        ("Stripe lets 25 a second through", Backlog { limit: 25, ..live }),
+    ];
+    say(
+        "| case | drained in s | formula s | the quiet shop waited at most s | most calls a second | refused | came again | dead |",
+    );
+    say("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for (name, backlog) in rows {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let drained = match runtime.map(|runtime| runtime.block_on(backlog.drain())) {
+            Ok(Ok(drained)) => drained,
+            Ok(Err(error)) => {
+                say(&format!("{name}: {error}"));
+                return ExitCode::FAILURE;
+            }
+            Err(error) => {
+                say(&format!("no runtime: {error}"));
+                return ExitCode::FAILURE;
+            }
+        };
+        let (took, formula) = (drained.took.as_secs(), backlog.formula().as_secs());
+        let waited = drained.quiet_waited.as_secs_f64();
+        let rest = format!("{} | {} | {}", drained.refused, drained.repeated, drained.dead);
+        say(&format!("| {name} | {took} | {formula} | {waited:.1} | {} | {rest} |", drained.busiest));
+        if drained.done < noisy + quiet {
+            say(&format!("{} of {} messages were worked to their end", drained.done, noisy + quiet));
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn teeth(only: &str, most: usize) -> ExitCode {

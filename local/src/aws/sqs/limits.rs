@@ -1,9 +1,11 @@
 //! What SQS refuses and the emulator would take: a caller that relies on it would first be told by AWS.
 
 use base64::Engine as _;
+use bytes::Bytes;
 use rustack_sqs_model::error::SqsError;
 use rustack_sqs_model::operations::SqsOperation;
 use serde::Deserialize;
+use serde_json::Value;
 
 const DELAY_SECONDS_MAX: i64 = 900;
 const MESSAGES_MAX: i64 = 10;
@@ -46,6 +48,18 @@ fn outside(name: &str, value: Option<i64>, least: i64, most: i64) -> Option<SqsE
     Some(SqsError::invalid_parameter_value(format!(
         "value {value} for parameter {name} is invalid: it must be between {least} and {most}"
     )))
+}
+
+/// A message to a standard queue without its group, which the emulator refuses there: it knows no fair queues and hands
+/// messages out as they were sent.
+pub(super) fn without_group(body: Bytes) -> Bytes {
+    let Ok(Value::Object(mut request)) = serde_json::from_slice(&body) else { return body };
+    let to_standard =
+        request.get("QueueUrl").and_then(Value::as_str).is_some_and(|url| !url.ends_with(".fifo"));
+    if !to_standard || request.remove("MessageGroupId").is_none() {
+        return body;
+    }
+    Value::Object(request).to_string().into()
 }
 
 /// The characters of a message: #x9, #xA, #xD, #x20 to #xD7FF, #xE000 to #xFFFD, #x10000 to #x10FFFF.

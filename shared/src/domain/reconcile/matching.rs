@@ -1,12 +1,15 @@
-//! The passes: exact on our marks, then on the ids we stored. What neither finds is foreign.
+//! The matching: each object is laid beside our order as it comes and is dropped. What does not find its place waits for the
+//! end, when all is known: it is decided by our marks, then by the ids we stored. What neither finds is foreign.
+//!
+//! Invariant: what is held grows with our orders (packed) and with what does not agree, not with what agrees.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Exception, Kind, OurOrder, Scope, ShopOrder, ShopRead, TheirCharge, TheirRefund};
-use crate::domain::fact::ChargeView;
+use super::compare::{self, Findings, unknown_charge, unknown_refund};
+use super::ledger::{Lacking, Ledger};
+use super::row::{Known, text};
+use super::{Exception, Kind, OurOrder, Scope, ShopOrder, ShopRead, TheirCharge, TheirRefund, is_money, iso};
 use crate::domain::ids::OrderKey;
-use crate::domain::money::{Currency, Money};
-use crate::domain::time::UnixTime;
 
 /// What the matching found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,420 +22,266 @@ pub struct Matched {
     pub foreign: u32,
 }
 
-/// Lays the records side by side.
-pub fn match_orders(
-    scope: &Scope,
-    ours: Vec<OurOrder>,
-    charges: &[TheirCharge],
-    refunds: &[TheirRefund],
-    shop: &[ShopOrder],
-) -> Matched {
-    let ours: BTreeMap<OrderKey, OurOrder> = ours.into_iter().map(|o| (o.key.clone(), o)).collect();
-    let mut book = Book { scope, ids: Ids::of(&ours, charges), out: Matched::default() };
-    book.charges(&ours, charges);
-    book.refunds(&ours, refunds);
-    book.missing_there(&ours, charges, refunds);
-    book.sums(&ours);
-    book.shop(&ours, shop);
-    book.out.exceptions.sort();
-    book.out.exceptions.dedup();
-    book.out
-}
-
-/// An amount of Stripe's in ISO minor units; one that cannot be expressed stays as it is and will not agree.
-fn iso(amount: i64, currency: Currency) -> i64 {
-    Money::from_stripe(amount, currency).map_or(amount, |money| money.minor)
-}
-
-fn is_money(charge: &ChargeView) -> bool {
-    charge.status == "succeeded" && charge.captured && charge.amount_captured > 0
-}
-
-/// Which order a Stripe id belongs to.
-struct Ids<'a>(BTreeMap<&'a str, &'a OrderKey>);
-
-impl<'a> Ids<'a> {
-    fn of(ours: &'a BTreeMap<OrderKey, OurOrder>, charges: &'a [TheirCharge]) -> Self {
-        let mut ids = BTreeMap::new();
-        for (key, order) in ours {
-            let known = order.charges.iter().map(|c| &c.id).chain(order.refunds.iter().map(|r| &r.id));
-            for id in known.chain(&order.intents).filter(|id| !id.is_empty()) {
-                ids.insert(id.as_str(), key);
-            }
-        }
-        // A charge that only its mark tells leads its refunds home as well.
-        for charge in charges {
-            let named = charge.order.as_deref().and_then(|o| OrderKey::parse(o).ok());
-            if let Some((key, _)) = named.and_then(|key| ours.get_key_value(&key)) {
-                ids.entry(charge.charge.id.as_str()).or_insert(key);
-            }
-        }
-        Self(ids)
-    }
-
-    fn get(&self, id: &str) -> Option<&'a OrderKey> {
-        self.0.get(id).copied()
-    }
+/// The records side by side. An order may come before or after what belongs to it; before, it costs less.
+#[derive(Clone, Debug)]
+pub struct Matching {
+    ledger: Ledger,
+    found: Findings,
+    charges: Vec<TheirCharge>,
+    refunds: Vec<TheirRefund>,
+    shop: Vec<ShopOrder>,
 }
 
 /// Whose an object is.
 enum Whose {
-    /// This order's; known here or not.
-    Order(OrderKey),
+    /// The order of this row.
+    Row(u32),
+    /// An order of ours by its mark, which is not here.
+    Absent(OrderKey),
     /// Not ours.
     Foreign,
 }
 
-struct Book<'a> {
-    scope: &'a Scope,
-    ids: Ids<'a>,
-    out: Matched,
-}
+impl Matching {
+    /// With nothing in it.
+    pub fn new(scope: Scope) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            found: Findings { scope, out: Matched::default() },
+            charges: Vec::new(),
+            refunds: Vec::new(),
+            shop: Vec::new(),
+        }
+    }
 
-impl Book<'_> {
-    /// Pass 1: our mark. Pass 2: ids we stored.
-    fn whose(&self, mark: Option<&str>, ids: &[Option<&str>]) -> Whose {
+    /// One of our orders. If it is there already, it stays as it is, but is complete once it came complete.
+    pub fn order(&mut self, order: &OurOrder) {
+        self.ledger.put(order);
+    }
+
+    /// A charge of Stripe's. Repeated ones count once.
+    pub fn charge(&mut self, theirs: &TheirCharge) {
+        let charge = &theirs.charge;
+        if let Whose::Row(row) = self.whose(theirs.order.as_deref(), &[&charge.id, &charge.intent]) {
+            let order = self.ledger.row(row);
+            if let Some(known) = order.charge(&charge.id) {
+                if !known.seen {
+                    compare::charge(&mut self.found, &order, &known, theirs);
+                    self.ledger.mark(known.flags_at);
+                }
+                return;
+            }
+        }
+        self.charges.push(theirs.clone());
+    }
+
+    /// A refund of Stripe's. Repeated ones count once.
+    pub fn refund(&mut self, theirs: &TheirRefund) {
+        if let Whose::Row(row) = self.whose_refund(theirs) {
+            let order = self.ledger.row(row);
+            if let Some(known) = order.refund(&theirs.refund.id) {
+                if !known.seen {
+                    compare::refund(&mut self.found, &order, &known, theirs);
+                    self.ledger.mark(known.flags_at);
+                }
+                return;
+            }
+        }
+        self.refunds.push(theirs.clone());
+    }
+
+    /// An order as its own system has it.
+    pub fn shop(&mut self, theirs: &ShopOrder) {
+        match (self.ledger.find(theirs.key.as_str()), &theirs.read) {
+            (Some(_), None) => {}
+            (Some(row), Some(read)) => {
+                compare::shop_order(&mut self.found, &self.ledger.row(row), theirs, read);
+            }
+            (None, _) => self.shop.push(theirs.clone()),
+        }
+    }
+
+    /// How many orders of ours there are.
+    pub fn orders(&self) -> usize {
+        self.ledger.len()
+    }
+
+    /// Whether this order is here; `complete`: from now on it counts as looked for whole.
+    pub fn has(&mut self, key: &OrderKey, complete: bool) -> bool {
+        let row = self.ledger.find(key.as_str());
+        if let Some(row) = row.filter(|_| complete) {
+            self.ledger.set_complete(row, true);
+        }
+        row.is_some()
+    }
+
+    /// Not everything of this order could be looked for: nothing of it can be missing at Stripe.
+    pub fn not_whole(&mut self, key: &OrderKey) {
+        if let Some(row) = self.ledger.find(key.as_str()) {
+            self.ledger.set_complete(row, false);
+        }
+    }
+
+    /// The order that has this id of Stripe's.
+    pub fn owner(&self, id: &str) -> Option<OrderKey> {
+        OrderKey::parse(&self.ledger.row(self.ledger.with_id(id)?).key()).ok()
+    }
+
+    /// What the complete orders of which `of` is true have and no listing showed.
+    pub fn lacking(&self, of: impl Fn(&OrderKey) -> bool) -> Vec<Lacking> {
+        let there = self.waiting();
+        let mut all = Vec::new();
+        for order in self.ledger.rows().filter(|o| o.complete) {
+            let charges = order.charges().filter(|c| c.captured && !c.seen && !there.contains(c.id));
+            let refunds = order.refunds().filter(|r| !r.seen && !there.contains(r.id));
+            let charges: Vec<String> = charges.map(|c| text(c.id).to_owned()).collect();
+            let refunded: BTreeSet<String> = refunds.map(|r| text(r.charge).to_owned()).collect();
+            if charges.is_empty() && refunded.is_empty() {
+                continue;
+            }
+            let key = OrderKey::parse(&order.key()).ok();
+            all.extend(key.filter(&of).map(|key| Lacking { key, charges, refunded }));
+        }
+        all
+    }
+
+    /// Orders that hold money, and those that `so_far` says something about.
+    pub fn worth_a_read<'a>(&'a self, so_far: &Matched) -> impl Iterator<Item = OrderKey> + use<'a> {
+        let doubtful: BTreeSet<String> = so_far.exceptions.iter().map(|e| e.order.clone()).collect();
+        let rows = self.ledger.rows().filter(move |o| o.captured > 0 || doubtful.contains(&o.key()));
+        rows.filter_map(|o| OrderKey::parse(&o.key()).ok())
+    }
+
+    /// What does not agree, by what has come until now.
+    pub fn matched(&self) -> Matched {
+        let mut found = self.found.clone();
+        self.strange_charges(&mut found);
+        self.strange_refunds(&mut found);
+        let there = self.waiting();
+        for order in self.ledger.rows() {
+            compare::missing_there(&mut found, &order, &there);
+            compare::sums(&mut found, &order);
+        }
+        self.strange_orders(&mut found);
+        found.out.exceptions.sort();
+        found.out.exceptions.dedup();
+        found.out
+    }
+
+    /// Pass 1: our mark. Pass 2: ids we stored. What is in the ledger is ours.
+    fn whose(&self, mark: Option<&str>, ids: &[&str]) -> Whose {
+        if let Some(row) = mark.and_then(|text| self.ledger.find(text)) {
+            return Whose::Row(row);
+        }
         if let Some(key) = mark.and_then(|text| OrderKey::parse(text).ok()) {
-            return if key.stack() == self.scope.stack { Whose::Order(key) } else { Whose::Foreign };
+            return if key.stack() == self.found.scope.stack { Whose::Absent(key) } else { Whose::Foreign };
         }
-        ids.iter()
-            .flatten()
-            .find_map(|id| self.ids.get(id))
-            .map_or(Whose::Foreign, |k| Whose::Order(k.clone()))
+        let ids = ids.iter().filter(|id| !id.is_empty());
+        ids.copied().find_map(|id| self.ledger.with_id(id)).map_or(Whose::Foreign, Whose::Row)
     }
 
-    fn fresh(&self, at: UnixTime) -> bool {
-        at + self.scope.grace > self.scope.now
+    fn whose_refund(&self, theirs: &TheirRefund) -> Whose {
+        let refund = &theirs.refund;
+        let intent = theirs.intent.as_deref().unwrap_or_default();
+        self.whose(theirs.order.as_deref(), &[&refund.id, &refund.charge, intent])
     }
 
-    fn report(
-        &mut self,
-        kind: Kind,
-        order: &str,
-        since: UnixTime,
-        text: String,
-        more: impl FnOnce(&mut Exception),
-    ) {
-        let mut exception = Exception {
-            kind,
-            order: order.to_owned(),
-            charge: String::new(),
-            intent: String::new(),
-            refund: String::new(),
-            currency: String::new(),
-            ours: None,
-            theirs: None,
-            at_risk: 0,
-            since,
-            age: self.scope.now - since,
-            text,
-            action: kind.action(),
-        };
-        more(&mut exception);
-        exception.at_risk = exception.at_risk.max(0);
-        self.out.exceptions.push(exception);
+    /// Ids of what waits for the end: it is there, whosever it is.
+    fn waiting(&self) -> BTreeSet<&[u8]> {
+        let charges = self.charges.iter().map(|c| c.charge.id.as_bytes());
+        charges.chain(self.refunds.iter().map(|r| r.refund.id.as_bytes())).collect()
     }
 
-    fn charges(&mut self, ours: &BTreeMap<OrderKey, OurOrder>, charges: &[TheirCharge]) {
-        let mut taken: BTreeMap<&OrderKey, i64> = BTreeMap::new();
-        for (key, order) in ours {
-            let known = order.charges.iter().filter(|c| is_money(c));
-            taken.insert(key, known.map(|c| iso(c.amount_captured, c.currency)).sum());
-        }
-        let mut sorted: Vec<&TheirCharge> = charges.iter().collect();
+    /// Charges that our facts did not know when they came.
+    fn strange_charges(&self, found: &mut Findings) {
+        let mut taken: BTreeMap<u32, i64> = BTreeMap::new();
+        let mut sorted: Vec<&TheirCharge> = self.charges.iter().collect();
         sorted.sort_by(|a, b| (a.charge.created, &a.charge.id).cmp(&(b.charge.created, &b.charge.id)));
         sorted.dedup_by(|a, b| a.charge.id == b.charge.id);
         for theirs in sorted {
             let charge = &theirs.charge;
-            let Whose::Order(key) =
-                self.whose(theirs.order.as_deref(), &[Some(&charge.id), Some(&charge.intent)])
-            else {
-                self.out.foreign += u32::from(is_money(charge));
-                continue;
-            };
-            let order = ours.get_key_value(&key);
-            let known = order.and_then(|(_, o)| o.charges.iter().find(|c| c.id == charge.id));
-            match (order, known) {
-                (Some((_, order)), Some(known)) => self.charge(order, known, theirs),
-                _ if !is_money(charge) || self.fresh(charge.created) => {}
-                (Some((key, order)), None) => {
-                    let before = taken.get(key).copied().unwrap_or(0);
-                    let amount = iso(charge.amount_captured, charge.currency);
-                    let kind = if before > 0 && before + amount > order.total {
-                        Kind::DuplicateCharge
-                    } else {
-                        Kind::MissingHere
-                    };
-                    taken.entry(key).and_modify(|sum| *sum += amount);
-                    self.unknown_charge(kind, key, charge);
+            let whose = self.whose(theirs.order.as_deref(), &[&charge.id, &charge.intent]);
+            let row = match &whose {
+                Whose::Row(row) => Some((*row, self.ledger.row(*row))),
+                Whose::Absent(_) => None,
+                Whose::Foreign => {
+                    found.out.foreign += u32::from(is_money(charge));
+                    continue;
                 }
-                (None, _) => self.unknown_charge(Kind::MissingHere, &key, charge),
+            };
+            let known = row.and_then(|(_, order)| order.charge(&charge.id));
+            if let (Some((_, order)), Some(known)) = (row, known) {
+                if !known.seen {
+                    compare::charge(found, &order, &known, theirs);
+                }
+                continue;
+            }
+            if !is_money(charge) || found.fresh(charge.created) {
+                continue;
+            }
+            let amount = iso(charge.amount_captured, charge.currency);
+            match (row, whose) {
+                (Some((row, order)), _) => {
+                    let before = taken.entry(row).or_insert_with(|| taken_by(&order));
+                    let twice = *before > 0 && *before + amount > order.total;
+                    *before += amount;
+                    let kind = if twice { Kind::DuplicateCharge } else { Kind::MissingHere };
+                    unknown_charge(found, kind, &order.key(), charge);
+                }
+                (None, Whose::Absent(key)) => unknown_charge(found, Kind::MissingHere, key.as_str(), charge),
+                (None, _) => {}
             }
         }
     }
 
-    fn unknown_charge(&mut self, kind: Kind, key: &OrderKey, charge: &ChargeView) {
-        let amount = iso(charge.amount_captured, charge.currency);
-        let money = Money::new(amount, charge.currency);
-        let text = match kind {
-            Kind::DuplicateCharge => format!("{} took {money} for an order that was paid already", charge.id),
-            _ => format!("Stripe took {money} for this order; our facts do not know {}", charge.id),
-        };
-        self.report(kind, key.as_str(), charge.created, text, |e| {
-            e.charge.clone_from(&charge.id);
-            e.intent.clone_from(&charge.intent);
-            e.currency = charge.currency.to_string();
-            e.theirs = Some(amount);
-            e.at_risk = amount;
-        });
-    }
-
-    /// A charge that both sides know.
-    fn charge(&mut self, order: &OurOrder, known: &ChargeView, theirs: &TheirCharge) {
-        let (now, key) = (&theirs.charge, order.key.as_str());
-        let before = self.out.exceptions.len();
-        let fill = |e: &mut Exception| {
-            e.charge.clone_from(&now.id);
-            e.intent.clone_from(&now.intent);
-            e.currency = now.currency.to_string();
-        };
-        let (here, there) =
-            (iso(known.amount_captured, known.currency), iso(now.amount_captured, now.currency));
-        if now.currency != known.currency
-            || order.currency.is_some_and(|c| is_money(now) && c != now.currency)
-        {
-            let expected = order.currency.unwrap_or(known.currency);
-            let text = format!("{} is in {}, the order in {expected}", now.id, now.currency);
-            self.report(Kind::Currency, key, now.created, text, |e| {
-                fill(e);
-                e.at_risk = there;
-            });
-        } else if is_money(known) != is_money(now) && !self.fresh(order.view_at) {
-            let word = |c: &ChargeView| if is_money(c) { "took money" } else { "took no money" };
-            let text = format!("{}: our facts say it {}, Stripe says it {}", now.id, word(known), word(now));
-            self.report(Kind::Status, key, now.created, text, |e| {
-                fill(e);
-                (e.ours, e.theirs) = (Some(here), Some(there));
-                e.at_risk = (here - there).abs();
-            });
-        } else if is_money(known) && is_money(now) && here != there && !self.fresh(order.view_at) {
-            let text = format!("{}: our facts say {here}, Stripe took {there}", now.id);
-            self.report(Kind::Amount, key, now.created, text, |e| {
-                fill(e);
-                (e.ours, e.theirs) = (Some(here), Some(there));
-                e.at_risk = (here - there).abs();
-            });
-        }
-        if let (Some(expected), Some(found)) = (&order.customer, &theirs.customer)
-            && expected != found
-            && is_money(now)
-        {
-            let text = format!("{} was paid by {found}, the order's customer is {expected}", now.id);
-            self.report(Kind::Customer, key, now.created, text, fill);
-        }
-        self.out.agreed += u32::from(self.out.exceptions.len() == before);
-    }
-
-    fn refunds(&mut self, ours: &BTreeMap<OrderKey, OurOrder>, refunds: &[TheirRefund]) {
+    /// Refunds that our facts did not know when they came.
+    fn strange_refunds(&self, found: &mut Findings) {
+        // A charge that only its mark tells leads its refunds home as well.
+        let named = self
+            .charges
+            .iter()
+            .filter_map(|c| Some((c.charge.id.as_str(), self.ledger.find(c.order.as_deref()?)?)));
+        let led: BTreeMap<&str, u32> = named.collect();
         let unique: BTreeMap<&str, &TheirRefund> =
-            refunds.iter().map(|r| (r.refund.id.as_str(), r)).collect();
+            self.refunds.iter().map(|r| (r.refund.id.as_str(), r)).collect();
         for theirs in unique.into_values() {
             let now = &theirs.refund;
-            let ids = [Some(now.id.as_str()), Some(&now.charge), theirs.intent.as_deref()];
-            let Whose::Order(key) = self.whose(theirs.order.as_deref(), &ids) else {
-                self.out.foreign += 1;
-                continue;
-            };
-            let order = ours.get(&key);
-            let amount = iso(now.amount, now.currency);
-            let known = order.and_then(|o| o.refunds.iter().find(|r| r.id == now.id));
-            let Some((order, known)) = order.zip(known) else {
-                let release = order.is_some_and(|o| is_release(o, theirs));
-                if now.counts() && !release && !self.fresh(theirs.created) {
-                    let text = format!(
-                        "Stripe gave back {}; our facts do not know {}",
-                        Money::new(amount, now.currency),
-                        now.id
-                    );
-                    self.report(Kind::UnlinkedRefund, key.as_str(), theirs.created, text, |e| {
-                        refund_ids(e, theirs);
-                        e.theirs = Some(amount);
-                        e.at_risk = amount;
-                    });
+            let whose = match self.whose_refund(theirs) {
+                Whose::Foreign if theirs.order.as_deref().is_none_or(|o| OrderKey::parse(o).is_err()) => {
+                    led.get(now.charge.as_str()).map_or(Whose::Foreign, |row| Whose::Row(*row))
                 }
-                continue;
+                whose => whose,
             };
-            self.refund(order, known, theirs);
-        }
-    }
-
-    /// A refund that both sides know.
-    fn refund(&mut self, order: &OurOrder, known: &crate::domain::fact::RefundView, theirs: &TheirRefund) {
-        let now = &theirs.refund;
-        let (here, there) = (iso(known.amount, known.currency), iso(now.amount, now.currency));
-        let kind = if known.currency != now.currency {
-            Kind::Currency
-        } else if here != there {
-            Kind::Amount
-        } else if known.counts() != now.counts() && !self.fresh(order.view_at) {
-            Kind::Status
-        } else {
-            self.out.agreed += 1;
-            return;
-        };
-        let text = format!(
-            "{}: our facts say {here} {} {}, Stripe says {there} {} {}",
-            now.id, known.currency, known.status, now.currency, now.status
-        );
-        self.report(kind, order.key.as_str(), theirs.created, text, |e| {
-            refund_ids(e, theirs);
-            (e.ours, e.theirs) = (Some(here), Some(there));
-            e.at_risk = if kind == Kind::Amount { (here - there).abs() } else { there };
-        });
-    }
-
-    /// Money of ours that Stripe does not show, for orders whose objects were all looked for.
-    fn missing_there(
-        &mut self,
-        ours: &BTreeMap<OrderKey, OurOrder>,
-        charges: &[TheirCharge],
-        refunds: &[TheirRefund],
-    ) {
-        let there: BTreeSet<&str> = charges
-            .iter()
-            .map(|c| c.charge.id.as_str())
-            .chain(refunds.iter().map(|r| r.refund.id.as_str()))
-            .collect();
-        for order in ours.values().filter(|o| o.complete) {
-            for charge in order.charges.iter().filter(|c| is_money(c) && !there.contains(c.id.as_str())) {
-                let amount = iso(charge.amount_captured, charge.currency);
-                let text = format!("our facts know {}, Stripe does not", charge.id);
-                self.report(Kind::MissingThere, order.key.as_str(), charge.created, text, |e| {
-                    e.charge.clone_from(&charge.id);
-                    e.intent.clone_from(&charge.intent);
-                    e.currency = charge.currency.to_string();
-                    e.ours = Some(amount);
-                    e.at_risk = amount;
-                });
-            }
-            for refund in order.refunds.iter().filter(|r| r.counts() && !there.contains(r.id.as_str())) {
-                let amount = iso(refund.amount, refund.currency);
-                let text = format!("our facts know {}, Stripe does not", refund.id);
-                self.report(Kind::MissingThere, order.key.as_str(), order.view_at, text, |e| {
-                    e.refund.clone_from(&refund.id);
-                    e.charge.clone_from(&refund.charge);
-                    e.currency = refund.currency.to_string();
-                    e.ours = Some(amount);
-                    e.at_risk = amount;
-                });
-            }
-        }
-    }
-
-    /// What our own facts say was taken beyond what is owed and not given back.
-    fn sums(&mut self, ours: &BTreeMap<OrderKey, OurOrder>) {
-        for order in ours.values() {
-            let kept = order.captured - order.returned;
-            let Some(currency) = order.currency.filter(|_| kept > order.total && !self.fresh(order.view_at))
-            else {
-                continue;
-            };
-            let mut money: Vec<&ChargeView> = order.charges.iter().filter(|c| is_money(c)).collect();
-            money.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
-            let kind = if money.len() > 1 { Kind::DuplicateCharge } else { Kind::Amount };
-            let text = format!(
-                "{} charges hold {}, the order's total is {}",
-                money.len(),
-                Money::new(kept, currency),
-                Money::new(order.total, currency)
-            );
-            self.report(kind, order.key.as_str(), order.view_at, text, |e| {
-                if let Some(last) = money.last() {
-                    e.charge.clone_from(&last.id);
-                    e.intent.clone_from(&last.intent);
-                }
-                e.currency = currency.to_string();
-                (e.ours, e.theirs) = (Some(order.total), Some(kept));
-                e.at_risk = kept - order.total;
-            });
-        }
-    }
-
-    fn shop(&mut self, ours: &BTreeMap<OrderKey, OurOrder>, shop: &[ShopOrder]) {
-        for theirs in shop {
-            let key = theirs.key.as_str();
-            match (ours.get(&theirs.key), &theirs.read) {
-                (None, Some(ShopRead::Gone)) | (Some(_), None) => {}
-                (None, read) => {
-                    if self.fresh(theirs.updated_at) {
-                        continue;
+            match whose {
+                Whose::Foreign => found.out.foreign += 1,
+                Whose::Absent(key) => unknown_refund(found, key.as_str(), None, theirs),
+                Whose::Row(row) => {
+                    let order = self.ledger.row(row);
+                    match order.refund(&now.id) {
+                        Some(known) if known.seen => {}
+                        Some(known) => compare::refund(found, &order, &known, theirs),
+                        None => unknown_refund(found, &order.key(), Some(&order), theirs),
                     }
-                    let text = "the order system lists this order; our facts do not know it".to_owned();
-                    self.report(Kind::MissingHere, key, theirs.updated_at, text, |e| {
-                        if let Some(ShopRead::Order { currency, total, .. }) = read {
-                            e.currency = currency.to_string();
-                            e.theirs = Some(*total);
-                        }
-                    });
                 }
-                (Some(order), Some(read)) => self.shop_order(order, theirs, read),
             }
         }
     }
 
-    /// An order that both sides know.
-    fn shop_order(&mut self, order: &OurOrder, theirs: &ShopOrder, read: &ShopRead) {
-        let (key, held) = (order.key.as_str(), order.captured - order.returned);
-        let ShopRead::Order { currency, total, echo, .. } = read else {
-            let text = "the order system does not know this order any more".to_owned();
-            self.report(Kind::MissingThere, key, order.view_at, text, |e| {
-                e.currency = order.currency.map(|c| c.to_string()).unwrap_or_default();
-                e.ours = Some(held);
-                e.at_risk = held;
-            });
-            return;
-        };
-        if !self.fresh(theirs.updated_at) {
-            if order.currency.is_some_and(|c| c != *currency) {
-                let text = format!("the order is now in {currency}; our facts differ");
-                self.report(Kind::Currency, key, theirs.updated_at, text, |e| {
-                    e.currency = currency.to_string();
-                    e.at_risk = held;
-                });
-            } else if order.total != *total {
-                let text = format!("the order's total is now {total}; our facts say {}", order.total);
-                self.report(Kind::Amount, key, theirs.updated_at, text, |e| {
-                    e.currency = currency.to_string();
-                    (e.ours, e.theirs) = (Some(order.total), Some(*total));
-                    e.at_risk = (order.total - total).abs();
-                });
+    /// Orders that only their own system had when they came.
+    fn strange_orders(&self, found: &mut Findings) {
+        for theirs in &self.shop {
+            match (self.ledger.find(theirs.key.as_str()), &theirs.read) {
+                (None, Some(ShopRead::Gone)) | (Some(_), None) => {}
+                (None, read) => compare::unknown_order(found, theirs, read.as_ref()),
+                (Some(row), Some(read)) => compare::shop_order(found, &self.ledger.row(row), theirs, read),
             }
-        }
-        let told = echo.as_deref().unwrap_or("nothing");
-        if told != order.status && !order.status.is_empty() && !self.fresh(order.view_at) {
-            let text = format!("the order system says {told}, our facts say {}", order.status);
-            self.report(Kind::Status, key, order.view_at, text, |e| {
-                e.currency = currency.to_string();
-                e.ours = Some(held);
-                e.at_risk = held;
-            });
         }
     }
 }
 
-fn refund_ids(exception: &mut Exception, theirs: &TheirRefund) {
-    exception.refund.clone_from(&theirs.refund.id);
-    exception.charge.clone_from(&theirs.refund.charge);
-    exception.intent = theirs.intent.clone().unwrap_or_default();
-    exception.currency = theirs.refund.currency.to_string();
-}
-
-/// What Stripe lists as a refund when the part of an authorisation that was not captured is let go.
-fn is_release(order: &OurOrder, theirs: &TheirRefund) -> bool {
-    let charge = order.charges.iter().find(|c| c.id == theirs.refund.charge);
-    charge.is_some_and(|c| {
-        !c.captured || (c.amount > c.amount_captured && theirs.refund.amount == c.amount - c.amount_captured)
-    }) && theirs.refund.request.is_none()
+/// What our facts say was taken for an order, ISO minor units.
+fn taken_by(order: &Known<'_>) -> i64 {
+    order.charges().filter(|c| c.money).map(|c| iso(c.taken, c.currency)).sum()
 }
 
 #[cfg(test)]
