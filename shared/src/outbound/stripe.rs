@@ -256,7 +256,14 @@ impl StripeClient {
         }
         // The seam keeps the time too; this holds whatever stands behind it.
         match tokio::time::timeout(timeout, self.settings.http.send(request, timeout)).await {
-            Ok(Ok(response)) => self.read(&response),
+            Ok(Ok(response)) => self.read(&response).map_err(|mut kind| {
+                if let ErrorKind::Api(refusal) = &mut kind
+                    && refusal.lacks_permission()
+                {
+                    refusal.message = grants::wanting(method, path);
+                }
+                kind
+            }),
             Ok(Err(SendError::NotSent(why))) => Err(ErrorKind::NotSent(why)),
             Ok(Err(SendError::Unknown(why))) => Err(ErrorKind::Unknown(why)),
             Err(_) => Err(ErrorKind::Unknown(format!("no answer within {} ms", timeout.as_millis()))),

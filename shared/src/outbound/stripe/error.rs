@@ -138,6 +138,11 @@ impl ApiError {
         error
     }
 
+    /// A restricted key was not granted this. With another code of 403 the key lacks nothing: it is not of this account.
+    pub fn lacks_permission(&self) -> bool {
+        self.readable && self.status == 403 && self.code.as_deref() != Some("account_invalid")
+    }
+
     /// Card errors speak of cards, 401 shows a part of the key, and some parameters are contact data.
     fn may_keep(&self, message: &str) -> bool {
         const CONTACT: [&str; 6] = ["email", "phone", "name", "address", "shipping", "billing"];

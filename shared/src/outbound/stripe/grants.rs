@@ -3,6 +3,8 @@
 //! Invariant: this is the one table. The keys of the local stack are made from it and the simulator enforces them; `tandem
 //! connect` tries real keys against it; README's table is compared with it by a test.
 
+use http::Method;
+
 use crate::domain::ids::Function;
 
 /// What a restricted key may do with one kind of object.
@@ -119,6 +121,13 @@ pub const fn grants(function: Function) -> &'static [(Resource, Access)] {
 /// What a function may do with one kind of object.
 pub fn granted(function: Function, resource: Resource) -> Option<Access> {
     grants(function).iter().find(|(r, _)| *r == resource).map(|(_, access)| *access)
+}
+
+/// What a key wants that was refused this request, in the dashboard's words. Stripe's own words quote the key.
+pub(super) fn wanting(method: &Method, path: &str) -> Option<String> {
+    let resource = Resource::ALL.into_iter().find(|resource| path.starts_with(resource.path()))?;
+    let access = if method == Method::GET { Access::Read } else { Access::Write };
+    Some(format!("the key needs {}: {access:?}; edit it in Stripe's dashboard", resource.title()))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use http::Method;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use super::error::ApiError;
 use super::form::{Form, segment};
 use super::grants::{Access, Resource, granted};
 use super::objects::StripeObject;
@@ -245,12 +246,9 @@ fn words(access: Option<Access>) -> &'static str {
 fn refused<T>(answer: Result<T, StripeError>) -> Result<bool, StripeError> {
     match answer {
         Ok(_) => Ok(false),
-        Err(error) => match error.status() {
-            // The key lacks nothing: it is not of this account.
-            Some(403) if error.code() != Some("account_invalid") => Ok(true),
-            Some(400 | 404) => Ok(false),
-            _ => Err(error),
-        },
+        Err(error) if error.api().is_some_and(ApiError::lacks_permission) => Ok(true),
+        Err(error) if matches!(error.status(), Some(400 | 404)) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -90,6 +90,16 @@ async fn messages_are_kept_only_where_they_name_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_lacks_a_permission_is_told_which() {
+    let refused = r#""message":"The provided key 'rk_test_***1234' does not have the required permissions""#;
+    let error = fail(refusal(403, refused)).await.to_string();
+    assert!(error.contains("the key needs Charges and Refunds: Write"), "{error}");
+    assert!(!error.contains("rk_"), "{error}");
+    let elsewhere = fail(refusal(403, r#""code":"account_invalid""#)).await.to_string();
+    assert!(!elsewhere.contains("the key needs"), "{elsewhere}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn predicates_tell_the_refusals_apart() {
     assert!(fail(refusal(404, r#""code":"resource_missing""#)).await.is_missing());
     assert!(fail(refusal(403, "")).await.is_auth());
