@@ -65,7 +65,8 @@ def warm(measured):
     rows = []
     for name, of in measured.items():
         each = [e["cpu"] * 1000 for e in of["events"]]
-        own = [(e["wall"] - e["wait"]) * 1000 for e in of["events"]]
+        # This process works while the program does: its own time is not taken off so short a wall.
+        own = [(e["wall"] - e["unanswered"]) * 1000 for e in of["events"]]
         mean = statistics.fmean(each)
         rows.append((
             name, str(len(each)), f"{1000 / mean:,.0f}", f"{mean:.3f}", f"{percentile(each, 0.5):.3f}", f"{percentile(each, 0.99):.3f}",
@@ -73,7 +74,7 @@ def warm(measured):
             f"{of['peak_mb']:.1f}",
         ))
     head = (
-        "program", "events", "events per second of one core", "CPU of an event, ms", "p50", "p99", "wall without waits p50, ms", "p99",
+        "program", "events", "events per second of one core", "CPU of an event, ms", "p50", "p99", "wall without services p50, ms", "p99",
         "calls to services", "peak MB",
     )
     return table(head, rows)

@@ -185,7 +185,7 @@ class Function:
 
     async def give(self, event):
         """One event: seconds of CPU and wall until its answer, of CPU until the program is idle again, and of waiting."""
-        cpu, waited, calls = self.cpu(), self.front.waited(), self.front.calls
+        cpu, waited, unanswered, calls = self.cpu(), self.front.waited(), self.front.unanswered, self.front.calls
         given = time.monotonic()
         self.api.events.put_nowait(event if isinstance(event, bytes) else json.dumps(event).encode())
         at, kind, body = await self.waits_for(self.api.answers.get(), SECONDS_TO_ANSWER)
@@ -195,6 +195,6 @@ class Function:
             self.broken(f"answered {kind} {body[:300]!r}")
         return {
             "wall": at - given, "cpu_answer": answered - cpu, "cpu": self.cpu() - cpu,
-            "wait": until_answer - waited, "calls": asked_of - calls,
+            "wait": until_answer - waited, "unanswered": self.front.unanswered - unanswered, "calls": asked_of - calls,
             "since_start": at - self.began, "cpu_since_start": answered, "waited": until_answer, "called": asked_of,
         }
