@@ -61,5 +61,9 @@ fn matched(folder: &Path) -> Result<(), Failed> {
             "{kind},{order},{charge},{intent},{refund},{currency},{ours},{theirs},{at_risk},{since}"
         )?;
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    // Said here, because what the system says of a child begins with its parent's memory before the program was loaded.
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    Ok(writeln!(std::io::stderr(), "peak {}", peak.trim())?)
 }

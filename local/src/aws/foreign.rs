@@ -16,6 +16,7 @@ use http::Uri;
 use http::request::Parts;
 use shared::outbound::http::{Http as _, HttpRequest, ReqwestHttp};
 
+use super::sqs::limits::without_group;
 use super::{Answer, AwsError, REGION, error_answer};
 
 /// Longest exchange with a foreign service: a function that is invoked there runs so long.
@@ -73,6 +74,8 @@ impl Foreign {
             "sqs" => self.sqs.as_ref(),
             _ => self.rest.as_ref(),
         };
+        // ElasticMQ, which comes alone, knows no fair queues and refuses a group on a standard queue.
+        let body = if service == "sqs" && self.rest.is_none() { without_group(body) } else { body };
         match far {
             Some(far) => Ok(far.call(service, now, parts, body).await),
             None => Err((parts, body)),

@@ -3,7 +3,7 @@
 //! Each of its queues ticks every second of that clock and makes up for a jump tick by tick, which would cost seconds
 //! per day jumped. So before a long jump the empty queues rest: they are deleted and made again afterwards.
 
-mod limits;
+pub(super) mod limits;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -140,13 +140,13 @@ impl Backlog {
         let (sent, ()) = futures::future::join(later, all).await;
         sent?;
         let dead = aws.light_queues().map_or_else(Vec::new, local::aws::queues::Queues::contents);
-        let log = work.log();
+        let (log, far) = (work.log(), far.state());
         Ok(Drained {
             took: log.last.map_or(Duration::ZERO, |last| last - begun),
             done: log.done,
             quiet_waited: log.quiet_waited,
-            busiest: far.state().busiest,
-            refused: far.state().refused,
+            busiest: far.busiest,
+            refused: far.refused,
             repeated: log.repeated,
             dead: dead.iter().filter(|(name, _)| name.ends_with("-dead")).count(),
         })

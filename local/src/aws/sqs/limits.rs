@@ -52,7 +52,7 @@ fn outside(name: &str, value: Option<i64>, least: i64, most: i64) -> Option<SqsE
 
 /// A message to a standard queue without its group, which the emulator refuses there: it knows no fair queues and hands
 /// messages out as they were sent.
-pub(super) fn without_group(body: Bytes) -> Bytes {
+pub(in crate::aws) fn without_group(body: Bytes) -> Bytes {
     let Ok(Value::Object(mut request)) = serde_json::from_slice(&body) else { return body };
     let to_standard =
         request.get("QueueUrl").and_then(Value::as_str).is_some_and(|url| !url.ends_with(".fifo"));
@@ -112,6 +112,19 @@ mod tests {
             let body = format!("{{\"MessageBody\":\"{text}\"}}");
             assert_eq!(refused(SqsOperation::SendMessage, &body), wrong, "{body}");
         }
+    }
+
+    #[test]
+    fn a_group_is_taken_off_on_its_way_to_a_standard_queue_only() {
+        let body = |url: &str| {
+            Bytes::from(format!(
+                "{{\"QueueUrl\":\"{url}\",\"MessageBody\":\"m\",\"MessageGroupId\":\"shop\"}}"
+            ))
+        };
+        let sent: Value = serde_json::from_slice(&without_group(body("http://sqs/1/orders"))).unwrap();
+        assert_eq!(sent, serde_json::json!({"QueueUrl": "http://sqs/1/orders", "MessageBody": "m"}));
+        assert_eq!(without_group(body("http://sqs/1/orders.fifo")), body("http://sqs/1/orders.fifo"));
+        assert_eq!(without_group(Bytes::from_static(b"no json")), "no json");
     }
 
     #[test]
