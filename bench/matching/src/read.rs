@@ -18,8 +18,8 @@ pub(crate) fn all(folder: &Path, matching: &mut Matching) -> Result<(), Failed> 
     let mut theirs = TheirCharge { charge: no_charge()?, order: None, customer: None };
     let mut table = Table::open(folder, "charges")?;
     while let Some(mut row) = table.row()? {
-        row.fill_some(&mut theirs.order)?;
-        row.fill_some(&mut theirs.customer)?;
+        row.set_some(&mut theirs.order)?;
+        row.set_some(&mut theirs.customer)?;
         charge(&mut row, &mut theirs.charge)?;
         matching.charge(&theirs);
     }
@@ -27,8 +27,8 @@ pub(crate) fn all(folder: &Path, matching: &mut Matching) -> Result<(), Failed> 
     let mut theirs = TheirRefund { refund: no_refund()?, order: None, intent: None, created };
     let mut table = Table::open(folder, "refunds")?;
     while let Some(mut row) = table.row()? {
-        row.fill_some(&mut theirs.order)?;
-        row.fill_some(&mut theirs.intent)?;
+        row.set_some(&mut theirs.order)?;
+        row.set_some(&mut theirs.intent)?;
         theirs.created = row.time()?;
         refund(&mut row, &mut theirs.refund)?;
         matching.refund(&theirs);
@@ -91,7 +91,7 @@ impl<T> Beside<T> {
             self.ended = true;
             return Ok(());
         };
-        row.fill(&mut self.key)?;
+        row.set_text(&mut self.key)?;
         (self.read)(&mut row, &mut self.next)
     }
 
@@ -144,9 +144,9 @@ fn no_charge() -> Result<ChargeView, Failed> {
 }
 
 fn charge(row: &mut Fields<'_>, charge: &mut ChargeView) -> Result<(), Failed> {
-    row.fill(&mut charge.id)?;
-    row.fill(&mut charge.intent)?;
-    row.fill(&mut charge.status)?;
+    row.set_text(&mut charge.id)?;
+    row.set_text(&mut charge.intent)?;
+    row.set_text(&mut charge.status)?;
     (charge.amount, charge.amount_captured) = (row.number()?, row.number()?);
     (charge.currency, charge.captured) = (row.currency(charge.currency)?, row.flag()?);
     charge.created = row.time()?;
@@ -167,11 +167,11 @@ fn no_refund() -> Result<RefundView, Failed> {
 }
 
 fn refund(row: &mut Fields<'_>, refund: &mut RefundView) -> Result<(), Failed> {
-    row.fill(&mut refund.id)?;
-    row.fill(&mut refund.charge)?;
+    row.set_text(&mut refund.id)?;
+    row.set_text(&mut refund.charge)?;
     (refund.amount, refund.currency) = (row.number()?, row.currency(refund.currency)?);
-    row.fill(&mut refund.status)?;
-    row.fill_some(&mut refund.request)
+    row.set_text(&mut refund.status)?;
+    row.set_some(&mut refund.request)
 }
 
 fn shop(row: &mut Fields<'_>, before: &mut Currency) -> Result<ShopOrder, Failed> {

@@ -74,14 +74,14 @@ impl<'a> Fields<'a> {
         Ok(Some(self.text()?).filter(|text| !text.is_empty()).map(str::to_owned))
     }
 
-    /// Fills a text that was used before.
-    pub(crate) fn fill(&mut self, text: &mut String) -> Result<(), Failed> {
+    /// Sets a text that was used before.
+    pub(crate) fn set_text(&mut self, text: &mut String) -> Result<(), Failed> {
         self.text()?.clone_into(text);
         Ok(())
     }
 
     /// The same where it may be empty.
-    pub(crate) fn fill_some(&mut self, text: &mut Option<String>) -> Result<(), Failed> {
+    pub(crate) fn set_some(&mut self, text: &mut Option<String>) -> Result<(), Failed> {
         match self.text()? {
             "" => *text = None,
             some => some.clone_into(text.get_or_insert_default()),

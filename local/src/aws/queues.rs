@@ -249,10 +249,10 @@ impl Queue {
         json!({ "Attributes": all })
     }
 
-    /// What may be received, in this order: as sent, but groups that hold the workers come after those that do not, and
-    /// of such groups those first that hold fewer. SQS's other measure, the share of the workers' time, is left out: it
-    /// would find a noisy group sooner.
-    fn ready(&self, now: i64) -> Vec<u64> {
+    /// What is received next, and what was tried too often. As sent, but groups that hold the workers come after those
+    /// that do not, and of such groups those first that hold fewer. SQS's other measure, the share of the workers' time,
+    /// is left out: it would find a noisy group sooner.
+    fn ready(&self, now: i64, most: usize, tries: u32) -> (Vec<u64>, Vec<u64>) {
         let mut in_flight: BTreeMap<&str, usize> = BTreeMap::new();
         let mut all = 0;
         for message in self.messages.values().filter(|m| m.receives > 0 && m.visible_at > now) {
@@ -262,11 +262,18 @@ impl Queue {
             }
         }
         in_flight.retain(|_, held| *held >= NOISY_FROM && *held * 10 > all);
-        let visible = self.messages.iter().filter(|(_, m)| m.visible_at <= now);
         let noise = |m: &Message| m.group.as_deref().and_then(|group| in_flight.get(group)).copied();
-        let mut ready: Vec<(usize, u64)> = visible.map(|(n, m)| (noise(m).unwrap_or(0), *n)).collect();
-        ready.sort_unstable();
-        ready.into_iter().map(|(_, n)| n).collect()
+        let (mut ready, mut spent): (Vec<(usize, u64)>, _) = (Vec::new(), Vec::new());
+        for (n, message) in self.messages.iter().filter(|(_, m)| m.visible_at <= now) {
+            let next = (noise(message).unwrap_or(0), *n);
+            if message.receives >= tries {
+                spent.push(*n);
+            } else if ready.len() < most || ready.last().is_some_and(|last| next < *last) {
+                ready.insert(ready.partition_point(|held| *held < next), next);
+                ready.truncate(most);
+            }
+        }
+        (ready.into_iter().map(|(_, n)| n).collect(), spent)
     }
 
     /// By the newest receipt: an older one no longer counts, as a standard queue may treat it.
@@ -353,15 +360,11 @@ impl State {
             queue.messages.retain(|_, m| now - m.sent_ms <= retention);
             let hide = hidden_for.map_or(queue.visibility, |s| s * 1000);
             let tries = queue.redrive.as_ref().map_or(u32::MAX, |(_, most)| *most);
-            let ready = queue.ready(now);
+            let (ready, spent) = queue.ready(now, most, tries);
+            dead.extend(spent.iter().filter_map(|n| queue.messages.remove(n)));
             let mut found = Vec::new();
             for n in ready {
-                let spent = queue.messages.get(&n).is_some_and(|m| m.receives >= tries);
-                if spent {
-                    dead.extend(queue.messages.remove(&n));
-                } else if found.len() < most
-                    && let Some(message) = queue.messages.get_mut(&n)
-                {
+                if let Some(message) = queue.messages.get_mut(&n) {
                     next += 1;
                     message.receives += 1;
                     message.first_received.get_or_insert(now);
