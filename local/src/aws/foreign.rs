@@ -74,9 +74,11 @@ impl Foreign {
             "sqs" => self.sqs.as_ref(),
             _ => self.rest.as_ref(),
         };
-        // ElasticMQ, which comes alone, knows no fair queues and refuses a group on a standard queue.
-        let body = if service == "sqs" && self.rest.is_none() { without_group(body) } else { body };
         match far {
+            // ElasticMQ, which comes alone, knows no fair queues and refuses a group on a standard queue.
+            Some(far) if service == "sqs" && self.rest.is_none() => {
+                Ok(far.call(service, now, parts, without_group(body)).await)
+            }
             Some(far) => Ok(far.call(service, now, parts, body).await),
             None => Err((parts, body)),
         }
