@@ -287,7 +287,8 @@ impl Stack {
     fn receiver(&self) -> webhook_receiver::Deps {
         let sdk = self.aws.sdk_config();
         let secrets = Secrets::new(&self.config.secrets, &sdk, self.clock.clone());
-        let queue = QueueSender::new(shared::aws::sqs(&sdk), &self.config.resources);
+        let queue =
+            QueueSender::new(shared::aws::sqs(&sdk), &self.config.resources, self.config.has_several_shops());
         webhook_receiver::Deps::new(self.config.clone(), secrets, queue, self.clock.clone())
     }
 

@@ -160,7 +160,7 @@ impl Engine {
             me,
             secrets: Secrets::new(&config.secrets, sdk, clock.clone()),
             store: Store::new(crate::aws::dynamodb(sdk), &config.resources),
-            queue: QueueSender::new(crate::aws::sqs(sdk), &config.resources),
+            queue: QueueSender::new(crate::aws::sqs(sdk), &config.resources, config.has_several_shops()),
             timer,
             http,
             clock,

@@ -222,12 +222,13 @@ pub enum QueueError {
 pub struct QueueSender {
     client: aws_sdk_sqs::Client,
     urls: std::sync::Arc<BTreeMap<String, String>>,
+    fair: bool,
 }
 
 impl QueueSender {
-    /// Sends to the queues whose URLs the template gave.
-    pub fn new(client: aws_sdk_sqs::Client, resources: &crate::config::Resources) -> Self {
-        Self { client, urls: std::sync::Arc::new(resources.queue_urls.clone()) }
+    /// Sends to the queues whose URLs the template gave. `fair`: messages say whose they are ([`Message::group`]).
+    pub fn new(client: aws_sdk_sqs::Client, resources: &crate::config::Resources, fair: bool) -> Self {
+        Self { client, urls: std::sync::Arc::new(resources.queue_urls.clone()), fair }
     }
 
     /// Queues one message, visible after `delay` seconds (at most 900, SQS's limit).
@@ -236,7 +237,7 @@ impl QueueSender {
         let body = serde_json::to_string(message).map_err(|_| QueueError::Encode(queue))?;
         let delay = delay.map(|seconds| i32::try_from(seconds.min(900)).unwrap_or(900));
         let sent = self.client.send_message().queue_url(url).message_body(body).set_delay_seconds(delay);
-        sent.set_message_group_id(message.group())
+        sent.set_message_group_id(message.group().filter(|_| self.fair))
             .send()
             .await
             .map(|_| ())
@@ -250,10 +251,10 @@ mod sender_tests {
     use crate::aws::{self, double::Double};
     use crate::config::Resources;
 
-    fn sender(double: &Double) -> QueueSender {
+    fn sender(double: &Double, fair: bool) -> QueueSender {
         let mut resources = Resources::default();
         resources.queue_urls.insert("orders".into(), "https://sqs.example.com/1/orders".into());
-        QueueSender::new(aws::sqs(&double.sdk()), &resources)
+        QueueSender::new(aws::sqs(&double.sdk()), &resources, fair)
     }
 
     fn wake() -> Message {
@@ -263,8 +264,8 @@ mod sender_tests {
     #[tokio::test]
     async fn a_send_is_one_call_with_the_message_and_its_delay() {
         let double = Double::new(|_| (200, "", "{}".to_owned()));
-        sender(&double).send(Queue::Orders, &wake(), None).await.unwrap();
-        sender(&double).send(Queue::Orders, &wake(), Some(5_000)).await.unwrap();
+        sender(&double, true).send(Queue::Orders, &wake(), None).await.unwrap();
+        sender(&double, false).send(Queue::Orders, &wake(), Some(5_000)).await.unwrap();
         let calls = double.calls();
         assert_eq!(calls.len(), 2);
         assert_eq!(calls[0].0, "AmazonSQS.SendMessage");
@@ -275,6 +276,7 @@ mod sender_tests {
         assert!(calls[0].1.get("DelaySeconds").is_none());
         assert_eq!(calls[0].1["MessageGroupId"], "shop");
         assert_eq!(calls[1].1["DelaySeconds"], 900);
+        assert!(calls[1].1.get("MessageGroupId").is_none(), "one shop waits for nobody");
     }
 
     #[test]
@@ -303,10 +305,10 @@ mod sender_tests {
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_retried_twice_and_then_named_by_its_code() {
         let double = Double::new(|_| (500, "InternalError", "{}".to_owned()));
-        let error = sender(&double).send(Queue::Orders, &wake(), None).await.unwrap_err();
+        let error = sender(&double, true).send(Queue::Orders, &wake(), None).await.unwrap_err();
         assert_eq!(error.to_string(), "sending to queue orders failed: InternalError");
         assert_eq!(double.calls().len(), 3);
-        let error = sender(&double).send(Queue::Refunds, &wake(), None).await.unwrap_err();
+        let error = sender(&double, true).send(Queue::Refunds, &wake(), None).await.unwrap_err();
         assert!(matches!(error, QueueError::NotConfigured(Queue::Refunds)));
     }
 }

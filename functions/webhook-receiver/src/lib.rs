@@ -59,7 +59,7 @@ impl Deps {
             config.resources.queue_url(queue)?;
         }
         let secrets = Secrets::new(&config.secrets, sdk, Clock::System);
-        let queue = QueueSender::new(aws::sqs(sdk), &config.resources);
+        let queue = QueueSender::new(aws::sqs(sdk), &config.resources, config.has_several_shops());
         let metrics = Metrics::stdout(Function::WebhookReceiver, &config.stack, Clock::System);
         let deps = Self { metrics, ..Self::new(Arc::new(config), secrets, queue, Clock::System) };
         let checked = deps.check_secrets().await;

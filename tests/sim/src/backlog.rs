@@ -99,7 +99,7 @@ impl Backlog {
         let aws = EmbeddedAws::with_light_queues(clock.clone())?;
         let resources = aws.provision("demo").await?;
         let sqs = shared::aws::sqs(&aws.sdk_config());
-        let sender = QueueSender::new(sqs.clone(), &resources);
+        let sender = QueueSender::new(sqs.clone(), &resources, true);
         let far = Arc::new(Limited::new(clock.clone(), self.limit));
         let url = "https://stripe.test";
         let settings = StripeSettings::new(far.clone(), clock.clone(), url, "rk_test_1".into(), false);

@@ -79,7 +79,7 @@ impl World {
         let sqs = CountedSqs::default();
         let connector = SharedHttpConnector::new(sqs.clone());
         let sdk = aws::in_process(http_client_fn(move |_, _| connector.clone()));
-        let queue = QueueSender::new(aws::sqs(&sdk), &config.resources);
+        let queue = QueueSender::new(aws::sqs(&sdk), &config.resources, config.has_several_shops());
         let kept = Secrets::in_memory(secrets.clone(), clock.clone());
         Self { deps: Deps::new(Arc::new(config), kept, queue, clock), secrets, sqs }
     }
