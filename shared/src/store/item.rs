@@ -154,7 +154,7 @@ impl OrderItem {
         facts: impl IntoIterator<Item = &'a StoredFact>,
     ) -> Result<AttributeValue, StoreError> {
         let texts = facts.into_iter().map(|f| f.raw.as_str());
-        let bytes = pack(texts).map_err(|e| self.unreadable(&e.to_string()))?;
+        let bytes = pack(texts).map_err(|e| self.unreadable(e))?;
         Ok(AttributeValue::B(Blob::new(bytes)))
     }
 
@@ -162,7 +162,7 @@ impl OrderItem {
     pub(super) fn unpacked(&self, item: &Item) -> Result<Vec<StoredFact>, StoreError> {
         let Some(held) = item.get("facts") else { return Ok(Vec::new()) };
         let bytes = held.as_b().map_err(|_| self.unreadable("its facts are not packed"))?;
-        let texts = unpack(bytes.as_ref()).map_err(|e| self.unreadable(&e.to_string()))?;
+        let texts = unpack(bytes.as_ref()).map_err(|e| self.unreadable(e))?;
         texts
             .into_iter()
             .map(|raw| StoredFact::parse(raw).map_err(|e| self.unreadable(&e.to_string())))

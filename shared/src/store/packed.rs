@@ -5,36 +5,31 @@
 //! error, never a shorter list. The stream's own sum is weak (one flipped bit can pass it): the chain of hashes over the
 //! facts is what tells damage.
 
-use std::io::{Error, ErrorKind, Read, Write};
-
-use flate2::Compression;
-use flate2::read::ZlibDecoder;
-use flate2::write::ZlibEncoder;
+use miniz_oxide::deflate::{CompressionLevel, compress_to_vec_zlib};
+use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 
 /// Most that comes out of one item. Heads and archives are kept far below; DynamoDB's 400 KB could unfold to a thousand
 /// times this much memory of a function.
-const UNPACKED_BYTES_MAX: u64 = 8 * 1024 * 1024;
+const UNPACKED_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Packs texts; none holds a line feed, as no JSON of ours does.
-pub fn pack<'a>(texts: impl IntoIterator<Item = &'a str>) -> std::io::Result<Vec<u8>> {
-    let mut packer = ZlibEncoder::new(Vec::new(), Compression::default());
+/// Packs texts; none holds a line feed, as no JSON of ours does. An error says why not.
+pub fn pack<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Vec<u8>, &'static str> {
+    let mut lines = String::new();
     for text in texts {
         if text.contains('\n') {
-            return Err(Error::new(ErrorKind::InvalidInput, "a fact's text has more than one line"));
+            return Err("a fact's text has more than one line");
         }
-        packer.write_all(text.as_bytes())?;
-        packer.write_all(b"\n")?;
+        lines.push_str(text);
+        lines.push('\n');
     }
-    packer.finish()
+    Ok(compress_to_vec_zlib(lines.as_bytes(), CompressionLevel::DefaultLevel as u8))
 }
 
-/// The texts that were packed.
-pub fn unpack(packed: &[u8]) -> std::io::Result<Vec<String>> {
-    let mut text = String::new();
-    ZlibDecoder::new(packed).take(UNPACKED_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > UNPACKED_BYTES_MAX {
-        return Err(Error::new(ErrorKind::InvalidData, "its facts are larger than any item of ours"));
-    }
+/// The texts that were packed. An error says why not.
+pub fn unpack(packed: &[u8]) -> Result<Vec<String>, &'static str> {
+    let bytes = decompress_to_vec_zlib_with_limit(packed, UNPACKED_BYTES_MAX)
+        .map_err(|_| "its packed facts are cut short, damaged or larger than any of ours")?;
+    let text = String::from_utf8(bytes).map_err(|_| "its packed facts are no text")?;
     Ok(text.split_terminator('\n').map(str::to_owned).collect())
 }
 

@@ -195,7 +195,7 @@ pub(super) fn sums(found: &mut Findings, order: &Known<'_>) {
         return;
     };
     let mut money: Vec<KnownCharge<'_>> = order.charges().filter(|c| c.money).collect();
-    money.sort_by(|a, b| (a.created, a.id).cmp(&(b.created, b.id)));
+    money.sort_unstable_by(|a, b| (a.created, a.id).cmp(&(b.created, b.id)));
     let kind = if money.len() > 1 { Kind::DuplicateCharge } else { Kind::Amount };
     let said = format!(
         "{} charges hold {}, the order's total is {}",

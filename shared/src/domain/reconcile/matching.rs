@@ -163,7 +163,7 @@ impl Matching {
             compare::sums(&mut found, &order);
         }
         self.strange_orders(&mut found);
-        found.out.exceptions.sort();
+        found.out.exceptions.sort_unstable();
         found.out.exceptions.dedup();
         found.out
     }
@@ -196,7 +196,8 @@ impl Matching {
     fn strange_charges(&self, found: &mut Findings) {
         let mut taken: BTreeMap<u32, i64> = BTreeMap::new();
         let mut sorted: Vec<&TheirCharge> = self.charges.iter().collect();
-        sorted.sort_by(|a, b| (a.charge.created, &a.charge.id).cmp(&(b.charge.created, &b.charge.id)));
+        sorted
+            .sort_unstable_by(|a, b| (a.charge.created, &a.charge.id).cmp(&(b.charge.created, &b.charge.id)));
         sorted.dedup_by(|a, b| a.charge.id == b.charge.id);
         for theirs in sorted {
             let charge = &theirs.charge;
